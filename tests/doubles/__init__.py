@@ -1,0 +1,1 @@
+"""Test doubles: each stands in for something that lives outside this machine."""

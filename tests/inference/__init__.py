@@ -1,0 +1,1 @@
+"""Tests of providers, the upstream client, engines and models on disk."""
