@@ -1,0 +1,1 @@
+"""The `jan` command: one module per command group, no business logic."""

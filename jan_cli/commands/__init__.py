@@ -1,0 +1,1 @@
+"""The commands of `jan`, each imported only when it is called."""
