@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -20,6 +20,9 @@ stdout = Console(highlight=False, soft_wrap=True)
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 """Where progress, questions and errors go, so that results can be piped."""
+
+PIPE_WIDTH = 240
+"""Columns of a table that is not shown on a terminal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +87,12 @@ def print_table(
     """
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
-        table.add_column(column, header_style="bold", justify="right" if column in right else "left")
+        justify: JustifyMethod = "right" if column in right else "left"
+        table.add_column(column, header_style="bold", justify=justify, overflow="fold")
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
-    stdout.print(table)
+    # A pipe has no width: a wide one keeps every row on one line, as grep and cut expect.
+    stdout.print(table, width=None if stdout.is_terminal else PIPE_WIDTH)
 
 
 def note(message: str) -> None:
