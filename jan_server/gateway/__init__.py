@@ -1,0 +1,1 @@
+"""A declarative Kong file, executed."""

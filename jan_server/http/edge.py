@@ -1,0 +1,107 @@
+"""The outermost layer of a service: request ids, the access log and the app itself."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from jan_server import __version__
+from jan_server.http.errors import install_error_handlers
+
+# What a client may choose as its request id; anything else would end up in logs and headers.
+_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}\Z")
+_QUIET_PATHS = frozenset({"/healthz", "/readyz", "/health", "/metrics", "/health/ready", "/health/live"})
+
+
+class EdgeMiddleware:
+    """Gives each request an id and writes one access log line when it ends.
+
+    `X-Request-Id` is taken from the caller when it is printable and short, else made
+    (UUIDv4), kept in `scope["state"]["request_id"]` and returned in the same header.
+    """
+
+    def __init__(self, app: ASGIApp, *, service: str) -> None:
+        self.app = app
+        self.log = logging.getLogger(f"jan.{service}.access")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        request_id = _given_request_id(scope) or str(uuid.uuid4())
+        # The state is copied: in one process the gateway hands its own scope on.
+        scope["state"] = {**scope.get("state", {}), "request_id": request_id}
+        header = (b"x-request-id", request_id.encode())
+        status = 0
+        started = time.perf_counter()
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), header]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_id)
+        finally:
+            if self.log.isEnabledFor(logging.INFO) and scope["path"] not in _QUIET_PATHS:
+                self.log.info(
+                    "%s %s %d",
+                    scope.get("method", "WEBSOCKET"),
+                    scope["path"],
+                    status,
+                    extra={
+                        "request_id": request_id,
+                        "status": status,
+                        "milliseconds": round((time.perf_counter() - started) * 1000, 2),
+                    },
+                )
+
+
+def _given_request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            return value.decode() if _REQUEST_ID.match(value) else ""
+    return ""
+
+
+def create_service_app(
+    service: str,
+    *,
+    title: str,
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[Any]],
+    description: str = "",
+    docs_path: str | None = "/api/swagger",
+) -> FastAPI:
+    """A FastAPI app with what every service has at its edge.
+
+    Args:
+        service: The name in the catalogue, for example `llm-api`; it names the loggers too.
+        title: The title of the OpenAPI document.
+        lifespan: Opens the service's resources and closes them.
+        description: The introduction of the OpenAPI document, in Markdown.
+        docs_path: Where the interactive documentation is; its document is at `<docs_path>/doc.json`.
+    """
+    app = FastAPI(
+        title=title,
+        description=description,
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=docs_path,
+        redoc_url=None,
+        openapi_url=f"{docs_path}/doc.json" if docs_path else None,
+        redirect_slashes=False,
+    )
+    install_error_handlers(app)
+    app.add_middleware(EdgeMiddleware, service=service)
+    return app

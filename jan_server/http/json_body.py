@@ -1,0 +1,64 @@
+"""JSON in and out of a request, through orjson.
+
+Only the first JSON value of a body counts; what follows it is ignored
+(contract/llm-api.md, section 1).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from jan_server.http.errors import ApiError, invalid_request
+
+_decoder = json.JSONDecoder()
+
+
+class OrjsonResponse(Response):
+    """A JSON response that orjson renders."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """Render plain data, dataclasses, UUIDs and times as JSON bytes."""
+        return orjson.dumps(content)
+
+
+def malformed_json(detail: str) -> ApiError:
+    """The error of a body that has no complete first JSON value."""
+    return invalid_request(f"the body is not valid JSON: {detail}", code="invalid_json")
+
+
+def parse_json(body: bytes) -> Any:
+    """Parse the first JSON value of `body`.
+
+    Raises:
+        ApiError: 400 when there is no complete first value.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as failure:
+        if not body.strip():
+            raise malformed_json("it is empty") from failure
+        try:
+            value, _ = _decoder.raw_decode(body.decode().lstrip())
+        except (ValueError, RecursionError):
+            raise malformed_json(str(failure)) from failure
+        return value
+
+
+async def read_json(request: Request) -> Any:
+    """The first JSON value of the request's body; ApiError 400 when it is malformed."""
+    return parse_json(await request.body())
+
+
+async def read_json_object(request: Request) -> dict[str, Any]:
+    """The request's body, which has to be a JSON object; ApiError 400 otherwise."""
+    value = await read_json(request)
+    if not isinstance(value, dict):
+        raise invalid_request("the body must be a JSON object", code="invalid_json")
+    return value

@@ -1,0 +1,1 @@
+"""The embedded OpenID issuer and its Keycloak-compatible admin API."""

@@ -1,0 +1,1 @@
+"""Providers, endpoint selection, the streaming client and the engines."""

@@ -1,0 +1,1 @@
+"""How the stack runs: in one process, with supervised children."""

@@ -1,0 +1,1 @@
+"""The services of the platform; they never import one another."""

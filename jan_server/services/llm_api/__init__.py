@@ -1,0 +1,1 @@
+"""LLM API: OpenAI-compatible chat, conversations, projects, models, providers and keys."""

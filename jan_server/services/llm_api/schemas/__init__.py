@@ -1,0 +1,1 @@
+"""What travels between the LLM API and its callers."""

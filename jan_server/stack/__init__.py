@@ -1,0 +1,1 @@
+"""What runs: the catalogue of services, profiles and their start order."""
