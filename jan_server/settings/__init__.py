@@ -1,1 +1,1 @@
-"""The typed settings tree, its sources in order of precedence, and where each value came from."""
+"""Settings: one typed tree, its sources in order of precedence, and where each value came from."""

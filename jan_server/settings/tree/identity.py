@@ -1,0 +1,56 @@
+"""The settings of identity: who issues tokens, with which keys, and how guests and log-ins are limited."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal
+
+from pydantic import SecretStr
+
+from jan_server.settings.tree.fields import Duration, Port, Section, setting
+
+
+class LoginLimit(Section):
+    """How many failed log-ins are borne before the next ones wait."""
+
+    attempts: int = setting(
+        10,
+        "Failed log-ins of one name or address within the window; 0 switches the limit off.",
+        "JAN_LOGIN_ATTEMPTS",
+        ge=0,
+    )
+    window: Duration = setting(timedelta(minutes=1), "Length of that window.", "JAN_LOGIN_WINDOW")
+
+
+class Identity(Section):
+    """The issuer of tokens."""
+
+    mode: Literal["embedded", "keycloak"] = setting(
+        "embedded", "Who issues tokens: the issuer inside this process, or a Keycloak.", "JAN_IDENTITY_MODE"
+    )
+    http_port: Port = setting(
+        8085,
+        "Port of the embedded issuer.",
+        "KEYCLOAK_HTTP_PORT",
+        follows="{infrastructure.auth.keycloak.http_port}",
+    )
+    signing_key: SecretStr = setting(
+        SecretStr(""),
+        "Private RSA key of the application realm: PEM, base64, one line. Made by `jan quickstart`.",
+        "JAN_REALM_SIGNING_KEY",
+    )
+    header_secret: SecretStr = setting(
+        SecretStr(""),
+        "Key that signs the internal X-Jan-Identity header between gateway and services.",
+        "JAN_IDENTITY_SECRET",
+    )
+    application_admin_username: str = setting(
+        "admin", "Name of the application realm's first administrator.", "JAN_ADMIN_USERNAME", min_length=1
+    )
+    application_admin_password: SecretStr = setting(
+        SecretStr(""), "Password of the application realm's first administrator.", "JAN_ADMIN_PASSWORD"
+    )
+    guest_ttl: Duration = setting(
+        timedelta(days=30), "Guests that were never upgraded are removed after this time.", "JAN_GUEST_TTL"
+    )
+    login_limit: LoginLimit = LoginLimit()

@@ -1,0 +1,232 @@
+"""The settings of what the services stand on: the database, the Keycloak protocol and the gateway."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal
+
+from pydantic import SecretStr
+
+from jan_server.settings.tree.fields import (
+    Duration,
+    HttpUrl,
+    LogLevel,
+    Port,
+    RedisUrl,
+    Section,
+    TextList,
+    setting,
+)
+
+
+class Postgres(Section):
+    """PostgreSQL: names and limits of the connection."""
+
+    host: str = setting(
+        "127.0.0.1", "Host of a PostgreSQL that runs elsewhere.", "POSTGRES_HOST", min_length=1
+    )
+    port: Port = setting(5432, "Port of that PostgreSQL.", "POSTGRES_PORT")
+    user: str = setting("jan_user", "Name to log in with.", "POSTGRES_USER", min_length=1)
+    database: str = setting("jan_llm_api", "Database that holds all schemas.", "POSTGRES_DB", min_length=1)
+    password: SecretStr = setting(SecretStr(""), "Password to log in with.", "POSTGRES_PASSWORD")
+    ssl_mode: Literal["disable", "require", "verify-ca", "verify-full"] = setting(
+        "disable", "How the connection is protected.", "POSTGRES_SSL_MODE"
+    )
+    max_connections: int = setting(
+        100, "Connections that the database itself accepts.", "POSTGRES_MAX_CONNECTIONS", ge=1, le=1000
+    )
+    max_idle_conns: int = setting(
+        5, "Connections that a service keeps open while it is idle.", "DB_MAX_IDLE_CONNS", ge=1
+    )
+    max_open_conns: int = setting(
+        15, "Connections that a service opens at the most.", "DB_MAX_OPEN_CONNS", ge=1
+    )
+    conn_max_lifetime: Duration = setting(
+        timedelta(minutes=30), "Age at which a connection is replaced.", "DB_CONN_MAX_LIFETIME"
+    )
+
+
+class DatabaseSettings(Section):
+    """The database of all services."""
+
+    url: SecretStr = setting(
+        SecretStr(""),
+        "Whole address of a PostgreSQL (postgresql://…); empty means the embedded one.",
+        "DATABASE_URL",
+        "DB_POSTGRESQL_WRITE_DSN",
+        "LLM_API_DATABASE_DSN",
+    )
+    read_url: SecretStr = setting(
+        SecretStr(""), "Address of a read replica; empty means the same database.", "DB_POSTGRESQL_READ1_DSN"
+    )
+    postgres: Postgres = Postgres()
+
+
+class KeycloakSettings(Section):
+    """Keycloak's protocol, spoken by the embedded issuer or by a Keycloak."""
+
+    http_port: Port = setting(8085, "Port of the issuer.", "KEYCLOAK_HTTP_PORT")
+    realm: str = setting("jan", "Realm of the application.", "KEYCLOAK_REALM", min_length=1)
+    base_url: HttpUrl = setting(
+        "http://127.0.0.1:8085",
+        "Address at which services reach the issuer.",
+        "KEYCLOAK_BASE_URL",
+        follows="http://{local_host}:{identity.http_port}",
+        min_length=1,
+    )
+    public_url: HttpUrl = setting(
+        "http://localhost:8085",
+        "Address at which browsers reach the issuer.",
+        "KEYCLOAK_PUBLIC_URL",
+        follows="http://{server.public_host}:{identity.http_port}",
+    )
+    admin_user: str = setting("admin", "Name of the master realm's administrator.", "KEYCLOAK_ADMIN")
+    admin_password: SecretStr = setting(
+        SecretStr(""), "Password of the master realm's administrator.", "KEYCLOAK_ADMIN_PASSWORD"
+    )
+    admin_realm: str = setting("master", "Realm in which the administrator lives.", "KEYCLOAK_ADMIN_REALM")
+    admin_client_id: str = setting("admin-cli", "Client of the admin API.", "KEYCLOAK_ADMIN_CLIENT_ID")
+    admin_client_secret: SecretStr = setting(
+        SecretStr(""), "Secret of that client; empty for a public client.", "KEYCLOAK_ADMIN_CLIENT_SECRET"
+    )
+    backend_client_id: str = setting("backend", "Client that the services use.", "BACKEND_CLIENT_ID")
+    backend_client_secret: SecretStr = setting(
+        SecretStr(""), "Secret of that client.", "BACKEND_CLIENT_SECRET"
+    )
+    client: TextList = setting(
+        ("jan-client", "jan-admin"),
+        "Clients that users log in with: the first serves guest login, refresh and browser login, "
+        "and each is an accepted `azp`.",
+        "CLIENT",
+        "TARGET_CLIENT_ID",
+        min_length=1,
+    )
+    oauth_redirect_uri: HttpUrl = setting(
+        "http://localhost:8000/auth/callback",
+        "Address to which the issuer sends a browser back after the log-in.",
+        "OAUTH_REDIRECT_URI",
+        follows="{infrastructure.gateway.public_url}/auth/callback",
+    )
+    jwks_url: HttpUrl = setting(
+        "http://127.0.0.1:8085/realms/jan/protocol/openid-connect/certs",
+        "Where the realm's public keys are fetched.",
+        "JWKS_URL",
+        "AUTH_JWKS_URL",
+        follows="{infrastructure.auth.keycloak.base_url}/realms/{infrastructure.auth.keycloak.realm}"
+        "/protocol/openid-connect/certs",
+    )
+    oidc_discovery_url: HttpUrl = setting(
+        "http://127.0.0.1:8085/realms/jan/.well-known/openid-configuration",
+        "Where the realm describes itself.",
+        "OIDC_DISCOVERY_URL",
+        follows="{infrastructure.auth.keycloak.base_url}/realms/{infrastructure.auth.keycloak.realm}"
+        "/.well-known/openid-configuration",
+    )
+    issuer: HttpUrl = setting(
+        "http://localhost:8085/realms/jan",
+        "The `iss` of every token.",
+        "ISSUER",
+        "AUTH_ISSUER",
+        follows="{infrastructure.auth.keycloak.public_url}/realms/{infrastructure.auth.keycloak.realm}",
+    )
+    account: str = setting(
+        "account", "The `aud` that every token must carry.", "ACCOUNT", "AUDIENCE", "AUTH_AUDIENCE"
+    )
+    refresh_jwks_interval: Duration = setting(
+        timedelta(minutes=5),
+        "Age at which the public keys are fetched again.",
+        "JWKS_REFRESH_INTERVAL",
+        "REFRESH_JWKS_INTERVAL",
+    )
+    auth_clock_skew: Duration = setting(
+        timedelta(seconds=60), "Difference of clocks that is forgiven.", "AUTH_CLOCK_SKEW"
+    )
+    guest_role: str = setting("guest", "Role of guests.", "GUEST_ROLE")
+    features: TextList = setting(
+        ("token-exchange", "preview"), "Features that a Keycloak container starts with.", "KEYCLOAK_FEATURES"
+    )
+
+
+class Auth(Section):
+    """Who may come in."""
+
+    keycloak: KeycloakSettings = KeycloakSettings()
+
+
+class Kong(Section):
+    """The gateway's listeners, named as the contract names them."""
+
+    http_port: Port = setting(
+        8000, "Port of the gateway: the one address that clients need.", "KONG_HTTP_PORT"
+    )
+    admin_port: Port = setting(8001, "Port of the gateway's admin API.", "KONG_ADMIN_PORT")
+    admin_url: HttpUrl = setting(
+        "http://127.0.0.1:8001",
+        "Address of the gateway's admin API.",
+        "KONG_ADMIN_URL",
+        follows="http://{local_host}:{infrastructure.gateway.kong.admin_port}",
+    )
+    log_level: LogLevel = setting("info", "How much the gateway logs.", "KONG_LOG_LEVEL", "LOG_LEVEL")
+
+
+class RateLimit(Section):
+    """How many requests one caller may send."""
+
+    minute: int = setting(0, "Requests a minute; 0 means no limit.", ge=0)
+    hour: int = setting(0, "Requests an hour; 0 means no limit.", ge=0)
+
+
+class RateLimits(Section):
+    """The limit of every route that ships, by the route's name (contract gateway.md, sections 2 and 4.3)."""
+
+    default: RateLimit = RateLimit(minute=600, hour=10_000)
+    llm_api_proxy: RateLimit = RateLimit(minute=120)
+    llm_api_v1: RateLimit = RateLimit(minute=120)
+    llm_api_public_shares: RateLimit = RateLimit(minute=100, hour=1000)
+    media_api_public: RateLimit = RateLimit(minute=300)
+    media_api_proxy: RateLimit = RateLimit(minute=60)
+    realtime_api_proxy: RateLimit = RateLimit(minute=120)
+    response_api_proxy: RateLimit = RateLimit(minute=100)
+    mcp_tools_rpc: RateLimit = RateLimit(minute=200)
+
+    def of_route(self, route: str) -> RateLimit | None:
+        """Give the limit of a route by its name in the gateway file, or None where it has none of its own."""
+        name = route.replace("-", "_")
+        return getattr(self, name) if name in RateLimits.model_fields and name != "default" else None
+
+
+class Gateway(Section):
+    """The gateway."""
+
+    kong: Kong = Kong()
+    public_url: HttpUrl = setting(
+        "http://localhost:8000",
+        "Address at which clients reach the gateway; set it when a proxy with TLS stands in front.",
+        "JAN_PUBLIC_URL",
+        follows="http://{server.public_host}:{infrastructure.gateway.kong.http_port}",
+        min_length=1,
+    )
+    kong_file: str = setting(
+        "", "A declarative Kong file to run instead of the one that ships; a path.", "JAN_KONG_FILE"
+    )
+    rate_limits_enabled: bool = setting(True, "Whether rate limits hold at all.", "JAN_RATE_LIMITS_ENABLED")
+    rate_limits: RateLimits = RateLimits()
+    redis_url: RedisUrl = setting(
+        "",
+        "Redis that counts requests for several gateways; empty counts in memory.",
+        "JAN_GATEWAY_REDIS_URL",
+    )
+    request_size_limit_mb: int = setting(
+        50, "Largest request body, in megabytes.", "JAN_REQUEST_SIZE_LIMIT_MB", ge=1
+    )
+    cors_origins: TextList = setting(
+        ("*",), "Web origins that may call the gateway from a browser.", "JAN_CORS_ORIGINS"
+    )
+
+
+class Infrastructure(Section):
+    """What the services stand on."""
+
+    database: DatabaseSettings = DatabaseSettings()
+    auth: Auth = Auth()
+    gateway: Gateway = Gateway()

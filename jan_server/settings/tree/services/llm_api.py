@@ -1,0 +1,162 @@
+"""The settings of llm-api."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal
+
+from pydantic import SecretStr
+
+from jan_server.settings.tree.fields import (
+    Duration,
+    HttpUrl,
+    LogFormat,
+    LogLevel,
+    Port,
+    Section,
+    TextList,
+    setting,
+)
+
+
+class ApiKeyPolicy(Section):
+    """The rules of API keys."""
+
+    prefix: str = setting(
+        "sk_live", "What every key begins with.", "API_KEY_PREFIX", pattern=r"^sk_[A-Za-z0-9_]*$"
+    )
+    default_ttl: Duration = setting(
+        timedelta(hours=2160), "Life of a key whose maker asked for none.", "API_KEY_DEFAULT_TTL"
+    )
+    max_ttl: Duration = setting(timedelta(hours=2160), "Longest life of a key.", "API_KEY_MAX_TTL")
+    max_per_user: int = setting(5, "Keys that one user may hold.", "API_KEY_MAX_PER_USER", ge=1)
+    secret: SecretStr = setting(SecretStr(""), "Key that hashes API keys.", "APIKEY_SECRET")
+
+
+class PromptOrchestration(Section):
+    """What is added to a prompt on its way to the model."""
+
+    enabled: bool = setting(True, "Whether prompts are worked on at all.", "PROMPT_ORCHESTRATION_ENABLED")
+    enable_memory: bool = setting(
+        False, "Whether memories of the user are added.", "PROMPT_ORCHESTRATION_MEMORY"
+    )
+    enable_templates: bool = setting(
+        True, "Whether prompt templates are applied.", "PROMPT_ORCHESTRATION_TEMPLATES"
+    )
+    enable_tools: bool = setting(
+        True, "Whether instructions for tools are added.", "PROMPT_ORCHESTRATION_TOOLS"
+    )
+
+
+class MemoryClient(Section):
+    """How llm-api reaches memory-tools."""
+
+    enabled: bool = setting(
+        False, "Whether memory is used in chats.", "MEMORY_ENABLED", "MEMORY_TOOLS_ENABLED"
+    )
+    base_url: HttpUrl = setting(
+        "http://127.0.0.1:8090",
+        "Address of memory-tools.",
+        "MEMORY_BASE_URL",
+        follows="http://{local_host}:{services.memory_tools.http_port}",
+    )
+    timeout: Duration = setting(timedelta(seconds=5), "Longest wait for memory-tools.", "MEMORY_TIMEOUT")
+
+
+class ConversationOptions(Section):
+    """What conversations can do."""
+
+    sharing_enabled: bool = setting(
+        True, "Whether conversations can be shared publicly.", "CONVERSATION_SHARING_ENABLED"
+    )
+    title_generation_enabled: bool = setting(
+        False, "Whether a model writes titles.", "CONVERSATION_TITLE_GENERATION_ENABLED"
+    )
+    title_generation_model_id: str = setting(
+        "LFM2-8B-A1B", "Model that writes titles.", "CONVERSATION_TITLE_GENERATION_MODEL_ID"
+    )
+
+
+class ImageOptions(Section):
+    """What images can do, and what is taken where a request says nothing."""
+
+    enabled: bool = setting(False, "Whether images can be made.", "IMAGE_GENERATION_ENABLED")
+    timeout: Duration = setting(
+        timedelta(seconds=120), "Longest wait for an image.", "IMAGE_GENERATION_TIMEOUT"
+    )
+    default_model: str = setting("z-image", "Model of images.", "IMAGE_DEFAULT_MODEL")
+    default_size: str = setting(
+        "1024x1024", "Size of images.", "IMAGE_DEFAULT_SIZE", pattern=r"^(auto|\d+x\d+)$"
+    )
+    default_quality: str = setting("standard", "Quality of images.", "IMAGE_DEFAULT_QUALITY")
+    default_style: str = setting("natural", "Style of images.", "IMAGE_DEFAULT_STYLE")
+    default_response_format: Literal["url", "b64_json"] = setting(
+        "url", "How images are handed over.", "IMAGE_DEFAULT_RESPONSE_FORMAT"
+    )
+    max_n: int = setting(4, "Images of one request at the most.", "IMAGE_MAX_N", ge=1)
+    media_presign_ttl: Duration = setting(
+        timedelta(hours=1), "Life of an image's address.", "IMAGE_MEDIA_PRESIGN_TTL"
+    )
+
+
+class LlmApi(Section):
+    """llm-api: chat, models, conversations, log-in."""
+
+    http_port: Port = setting(8080, "Port of llm-api.", "HTTP_PORT", "LLM_API_HTTP_PORT")
+    metrics_port: Port = setting(
+        9091, "Port of llm-api's metrics, where they have their own.", "METRICS_PORT"
+    )
+    log_level: LogLevel = setting("info", "How much llm-api logs.", "LLM_API_LOG_LEVEL", "LOG_LEVEL")
+    log_format: LogFormat = setting("json", "How llm-api logs.", "LLM_API_LOG_FORMAT", "LOG_FORMAT")
+    auto_migrate: bool = setting(
+        True, "Whether the tables are brought up to date at the start.", "AUTO_MIGRATE"
+    )
+    admin_auth_enabled: bool = setting(
+        True,
+        "Whether /v1/admin asks for an administrator. Switch it off only for tests.",
+        "ENABLE_ADMIN_AUTH",
+    )
+    provider_config_file: str = setting(
+        "", "A YAML file of model providers; a path. Empty means none.", "JAN_PROVIDER_CONFIGS_FILE"
+    )
+    provider_config_set: str = setting(
+        "default", "Set of that file which is used.", "JAN_PROVIDER_CONFIG_SET", min_length=1
+    )
+    provider_configs_enabled: bool = setting(True, "Whether that file is read.", "JAN_PROVIDER_CONFIGS")
+    api_key: ApiKeyPolicy = ApiKeyPolicy()
+    model_provider_secret: SecretStr = setting(
+        SecretStr(""), "Key that encrypts the keys of providers in the database.", "MODEL_PROVIDER_SECRET"
+    )
+    model_sync_enabled: bool = setting(
+        True, "Whether providers are asked for their models regularly.", "MODEL_SYNC_ENABLED"
+    )
+    model_sync_interval_minutes: int = setting(
+        60, "Minutes between two such rounds.", "MODEL_SYNC_INTERVAL_MINUTES", ge=1
+    )
+    prompt_orchestration: PromptOrchestration = PromptOrchestration()
+    memory: MemoryClient = MemoryClient()
+    conversations: ConversationOptions = ConversationOptions()
+    images: ImageOptions = ImageOptions()
+    media_resolve_url: HttpUrl = setting(
+        "http://127.0.0.1:8285/v1/media/resolve",
+        "Where placeholders of media become addresses.",
+        "MEDIA_RESOLVE_URL",
+        follows="http://{local_host}:{services.media_api.http_port}/v1/media/resolve",
+    )
+    media_resolve_timeout: Duration = setting(
+        timedelta(seconds=5), "Longest wait for that.", "MEDIA_RESOLVE_TIMEOUT"
+    )
+    media_ingest_url: HttpUrl = setting(
+        "http://127.0.0.1:8285/v1/media",
+        "Where media of a chat are stored.",
+        "MEDIA_INGEST_URL",
+        follows="http://{local_host}:{services.media_api.http_port}/v1/media",
+    )
+    http_timeout: Duration = setting(timedelta(seconds=30), "Longest plain request.", "HTTP_TIMEOUT")
+    stream_timeout: Duration = setting(timedelta(seconds=600), "Longest answer of a model.", "STREAM_TIMEOUT")
+    swagger_enabled: bool = setting(True, "Whether /api/swagger is served.", "ENABLE_SWAGGER")
+    login_redirects: TextList = setting(
+        ("http://localhost:3000", "http://localhost:3001", "http://localhost:8000"),
+        "Web origins to which a browser may be sent after the log-in.",
+        "JAN_LOGIN_REDIRECTS",
+    )
