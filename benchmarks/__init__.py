@@ -1,0 +1,1 @@
+"""What the platform costs over a bare proxy, measured in one run."""

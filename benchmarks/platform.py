@@ -1,0 +1,150 @@
+"""Starts what a benchmark compares: upstream, bare proxy and the platform, each pinned to a core."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+SERVER_CORE = 0
+LOAD_CORE = 1
+
+
+def pin(core: int, pid: int = 0) -> None:
+    """Keep a process on one core, where the system can."""
+    if hasattr(os, "sched_setaffinity") and core in os.sched_getaffinity(0) | {core}:
+        with suppress(OSError):
+            os.sched_setaffinity(pid, {core})
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on at this moment."""
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def wait_for_port(port: int, seconds: float = 30) -> None:
+    """Return once something listens on the port.
+
+    Raises:
+        TimeoutError: Nothing did in time.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.05)
+    raise TimeoutError(f"nothing listens on port {port}")
+
+
+@contextmanager
+def running(module: str, *arguments: object, port: int, core: int) -> Iterator[None]:
+    """A module of this package as a process, until the block ends."""
+    process = subprocess.Popen([sys.executable, "-m", module, *map(str, arguments)])
+    pin(core, process.pid)
+    try:
+        wait_for_port(port)
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+class Platform:
+    """A running stack in a temporary home, with one remote provider.
+
+    Attributes:
+        gateway: The gateway's port.
+        token: A guest's access token, got through the gateway.
+    """
+
+    def __init__(self, home: Path, environment: Mapping[str, str], ports: Mapping[str, int]) -> None:
+        self.home = home
+        self.environment = environment
+        self.gateway = ports["gateway"]
+        self.token = ""
+
+    def jan(self, *arguments: str) -> str:
+        """Run a `jan` command in this home and return what it printed."""
+        finished = subprocess.run(
+            [sys.executable, "-m", "jan_cli", *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if finished.returncode:
+            raise RuntimeError(f"jan {' '.join(arguments)} failed:\n{finished.stdout}\n{finished.stderr}")
+        return finished.stdout
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """POST to the gateway and decode the answer."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.gateway}{path}",
+            data=json.dumps(body or {}).encode(),
+            headers={"content-type": "application/json", "authorization": f"Bearer {self.token}"},
+            method="POST",
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+
+@contextmanager
+def running_platform(
+    upstream: int, core: int, settings: Mapping[str, str] | None = None
+) -> Iterator[Platform]:
+    """The whole stack on free ports, its provider the constant upstream."""
+    with tempfile.TemporaryDirectory(prefix="jan-bench-") as folder:
+        home = Path(folder)
+        gateway, llm_api, identity = free_ports(3)
+        environment = {
+            **os.environ,
+            "JAN_HOME": str(home),
+            "KONG_HTTP_PORT": str(gateway),
+            "HTTP_PORT": str(llm_api),
+            "KEYCLOAK_HTTP_PORT": str(identity),
+            "ISSUER": f"http://localhost:{identity}/realms/jan",
+            "KEYCLOAK_BASE_URL": f"http://127.0.0.1:{identity}",
+            "JAN_RATE_LIMITS_ENABLED": "false",
+            "REMOTE_API_KEY": secrets.token_hex(16),
+            **(settings or {}),
+        }
+        platform = Platform(home, environment, {"gateway": gateway})
+        platform.jan(
+            "quickstart", "--yes", "--provider", "remote", "--remote-url", f"http://127.0.0.1:{upstream}/v1",
+        )  # fmt: skip
+        platform.jan("up", "-d")
+        try:
+            state = json.loads(platform.jan("status", "--json"))
+            pin(core, int(state["pid"]))
+            platform.token = platform.post("/auth/guest-login")["access_token"]
+            yield platform
+        finally:
+            platform.jan("down")
+
+
+def machine() -> Sequence[str]:
+    """Facts about this machine that belong beside every figure."""
+    model = ""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                model = line.partition(":")[2].strip()
+                break
+    return (f"{os.cpu_count()} cores, {model or 'unknown processor'}", f"Python {sys.version.split()[0]}")
