@@ -11,6 +11,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jan_server import __version__
@@ -81,7 +83,7 @@ def create_service_app(
     title: str,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[Any]],
     description: str = "",
-    docs_path: str | None = "/api/swagger",
+    docs_path: str = "/api/swagger",
 ) -> FastAPI:
     """A FastAPI app with what every service has at its edge.
 
@@ -92,16 +94,24 @@ def create_service_app(
         description: The introduction of the OpenAPI document, in Markdown.
         docs_path: Where the interactive documentation is; its document is at `<docs_path>/doc.json`.
     """
-    app = FastAPI(
+    # The documentation's scripts come from the package, never from a content delivery network.
+    app = FastAPIOffline(
+        docs_url=docs_path,
+        redoc_url=None,
+        static_url=f"{docs_path}/assets",
+        swagger_ui_oauth2_redirect_url=f"{docs_path}/oauth2-redirect",
+        openapi_url=f"{docs_path}/doc.json",
         title=title,
         description=description,
         version=__version__,
         lifespan=lifespan,
-        docs_url=docs_path,
-        redoc_url=None,
-        openapi_url=f"{docs_path}/doc.json" if docs_path else None,
         redirect_slashes=False,
     )
+
+    @app.get(f"{docs_path}/index.html", include_in_schema=False)
+    async def documentation_index() -> RedirectResponse:
+        return RedirectResponse(docs_path)
+
     install_error_handlers(app)
     app.add_middleware(EdgeMiddleware, service=service)
     return app

@@ -120,3 +120,10 @@ def test_an_api_error_knows_the_usual_type_of_its_status():
     assert ApiError(429, "slow down").type == "rate_limit_error"
     assert ApiError(418, "teapot").type == "invalid_request_error"
     assert ApiError(599, "odd").type == "server_error"
+
+
+async def test_the_documentation_page_needs_nothing_from_another_host(caller):
+    page = await caller.get("/api/swagger/index.html", follow_redirects=True)
+    assert page.status_code == 200
+    assert "https://" not in page.text
+    assert (await caller.get("/api/swagger/assets/swagger-ui-bundle.js")).status_code == 200
