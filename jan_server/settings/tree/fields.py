@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
@@ -18,7 +19,14 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-def setting(default: Any, description: str, *env: str, follows: str = "", **limits: Any) -> Any:
+def setting(
+    default: Any,
+    description: str,
+    *env: str,
+    follows: str = "",
+    inverse: tuple[str, ...] = (),
+    **limits: Any,
+) -> Any:
     """Declare one setting.
 
     Args:
@@ -28,9 +36,12 @@ def setting(default: Any, description: str, *env: str, follows: str = "", **limi
             settings (LOG_LEVEL).
         follows: A template such as "http://{local_host}:{services.llm_api.http_port}". When no source
             gives this setting but one gives a key that is named here, the value is made from the template.
+        inverse: Variables that switch this off; they win over those in `env`.
         limits: Limits of pydantic's Field (ge, le, gt, lt, min_length, pattern).
     """
     extra: dict[str, Any] = {"env": list(env)}
+    if inverse:
+        extra["inverse"] = list(inverse)
     if follows:
         extra["follows"] = follows
     return Field(default, description=description, json_schema_extra=extra, **limits)
@@ -62,6 +73,16 @@ def _pairs(value: object) -> object:
             raise ValueError("not a list of name=value pairs, separated by commas")
         pairs[name.strip()] = text.strip()
     return pairs
+
+
+def json_text(value: object) -> object:
+    """Read text as JSON; for fields whose value has a structure that one variable must carry."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError("not valid JSON") from None
 
 
 def _address(*schemes: str) -> AfterValidator:

@@ -31,6 +31,7 @@ class Identity(Section):
     http_port: Port = setting(
         8085,
         "Port of the embedded issuer.",
+        "JAN_IDENTITY_PORT",
         "KEYCLOAK_HTTP_PORT",
         follows="{infrastructure.auth.keycloak.http_port}",
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 
-from jan_server.settings.tree.fields import Duration, HttpUrl, Port, Section, TextList, setting
+from jan_server.settings.tree.fields import Duration, HttpUrl, Port, Section, TextList, json_text, setting
 
 
 class LlamaCpp(Section):
@@ -139,7 +139,7 @@ class Inference(Section):
     remote: Remote = Remote()
     vllm: Vllm = Vllm()
     image: ImageProvider = ImageProvider()
-    providers: tuple[Provider, ...] = setting(
+    providers: Annotated[tuple[Provider, ...], BeforeValidator(json_text)] = setting(
         (), "Further providers, each with name, url and api_key; as a variable, a JSON list.", "JAN_PROVIDERS"
     )
     timeouts: Timeouts = Timeouts()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jan_server.settings.tree.fields import Section, setting
+from jan_server.settings.tree.fields import Section, TextList, setting
 
 
 class Meta(Section):
@@ -14,4 +14,7 @@ class Meta(Section):
         "What this installation is for; it labels traces, and `production` makes the checks stricter.",
         "ENVIRONMENT",
         min_length=1,
+    )
+    profiles: TextList = setting(
+        ("local",), "Profiles to start with when no --profile is given.", "JAN_PROFILES", min_length=1
     )

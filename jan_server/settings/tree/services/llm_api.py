@@ -115,6 +115,7 @@ class LlmApi(Section):
         True,
         "Whether /v1/admin asks for an administrator. Switch it off only for tests.",
         "ENABLE_ADMIN_AUTH",
+        inverse=("DISABLE_ADMIN_AUTH", "ADMIN_BYPASS"),
     )
     provider_config_file: str = setting(
         "", "A YAML file of model providers; a path. Empty means none.", "JAN_PROVIDER_CONFIGS_FILE"

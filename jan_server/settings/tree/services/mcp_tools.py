@@ -63,7 +63,9 @@ class McpTools(Section):
     http_port: Port = setting(8091, "Port of mcp-tools.", "MCP_TOOLS_HTTP_PORT")
     log_level: LogLevel = setting("info", "How much mcp-tools logs.", "MCP_TOOLS_LOG_LEVEL", "LOG_LEVEL")
     log_format: LogFormat = setting("json", "How mcp-tools logs.", "MCP_TOOLS_LOG_FORMAT", "LOG_FORMAT")
-    auth_enabled: bool = setting(True, "Whether mcp-tools asks for a token.", "AUTH_ENABLED")
+    auth_enabled: bool = setting(
+        True, "Whether mcp-tools asks for a token.", "MCP_TOOLS_AUTH_ENABLED", "AUTH_ENABLED"
+    )
     search_engine: Literal["none", "serper", "exa", "tavily", "searxng"] = setting(
         "none", "The search engine that is asked first.", "MCP_SEARCH_ENGINE", "SEARCH_ENGINE"
     )

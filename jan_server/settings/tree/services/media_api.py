@@ -38,7 +38,9 @@ class MediaApi(Section):
     enabled: bool = setting(True, "Whether media-api runs.", "MEDIA_API_ENABLED")
     http_port: Port = setting(8285, "Port of media-api.", "MEDIA_API_PORT")
     log_level: LogLevel = setting("info", "How much media-api logs.", "MEDIA_LOG_LEVEL", "LOG_LEVEL")
-    auth_enabled: bool = setting(True, "Whether media-api asks for a token.", "AUTH_ENABLED")
+    auth_enabled: bool = setting(
+        True, "Whether media-api asks for a token.", "MEDIA_AUTH_ENABLED", "AUTH_ENABLED"
+    )
     max_upload_bytes: int = setting(
         20_971_520, "Largest file, in bytes.", "MEDIA_MAX_BYTES", "MEDIA_MAX_UPLOAD_BYTES", ge=1
     )

@@ -110,8 +110,10 @@ class MemoryTools(Section):
 
     enabled: bool = setting(False, "Whether memory-tools runs.", "MEMORY_TOOLS_ENABLED", "MEMORY_ENABLED")
     http_port: Port = setting(8090, "Port of memory-tools.", "MEMORY_TOOLS_PORT")
-    log_level: LogLevel = setting("info", "How much memory-tools logs.", "LOG_LEVEL")
-    log_format: LogFormat = setting("json", "How memory-tools logs.", "LOG_FORMAT")
+    log_level: LogLevel = setting(
+        "info", "How much memory-tools logs.", "MEMORY_TOOLS_LOG_LEVEL", "LOG_LEVEL"
+    )
+    log_format: LogFormat = setting("json", "How memory-tools logs.", "MEMORY_TOOLS_LOG_FORMAT", "LOG_FORMAT")
     api_key: SecretStr = setting(SecretStr(""), "Key that internal callers send.", "MEMORY_TOOLS_API_KEY")
     request_timeout: Duration = setting(timedelta(seconds=30), "Longest request.", "REQUEST_TIMEOUT")
     idle_timeout: Duration = setting(timedelta(seconds=120), "Life of an idle connection.", "IDLE_TIMEOUT")

@@ -23,7 +23,7 @@ class RealtimeApi(Section):
 
     enabled: bool = setting(False, "Whether realtime-api runs.", "REALTIME_API_ENABLED")
     http_port: Port = setting(8186, "Port of realtime-api.", "REALTIME_API_PORT")
-    log_level: LogLevel = setting("info", "How much realtime-api logs.", "LOG_LEVEL")
+    log_level: LogLevel = setting("info", "How much realtime-api logs.", "REALTIME_LOG_LEVEL", "LOG_LEVEL")
     auth_enabled: bool = setting(
         True, "Whether realtime-api asks for a token.", "REALTIME_AUTH_ENABLED", "AUTH_ENABLED"
     )

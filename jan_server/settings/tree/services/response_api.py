@@ -34,7 +34,9 @@ class ResponseApi(Section):
 
     http_port: Port = setting(8082, "Port of response-api.", "RESPONSE_API_PORT")
     log_level: LogLevel = setting("info", "How much response-api logs.", "RESPONSE_LOG_LEVEL", "LOG_LEVEL")
-    auth_enabled: bool = setting(True, "Whether response-api asks for a token.", "AUTH_ENABLED")
+    auth_enabled: bool = setting(
+        True, "Whether response-api asks for a token.", "RESPONSE_AUTH_ENABLED", "AUTH_ENABLED"
+    )
     llm_api_url: HttpUrl = setting(
         "http://127.0.0.1:8080",
         "Address of llm-api.",

@@ -10,5 +10,7 @@ class TemplateApi(Section):
 
     enabled: bool = setting(False, "Whether template-api runs.", "TEMPLATE_API_ENABLED")
     http_port: Port = setting(8185, "Port of template-api.", "TEMPLATE_API_PORT")
-    log_level: LogLevel = setting("info", "How much template-api logs.", "LOG_LEVEL")
-    auth_enabled: bool = setting(True, "Whether template-api asks for a token.", "AUTH_ENABLED")
+    log_level: LogLevel = setting("info", "How much template-api logs.", "TEMPLATE_LOG_LEVEL", "LOG_LEVEL")
+    auth_enabled: bool = setting(
+        True, "Whether template-api asks for a token.", "TEMPLATE_AUTH_ENABLED", "AUTH_ENABLED"
+    )
