@@ -19,6 +19,21 @@ from jan_server.settings.tree.fields import (
 )
 
 
+LOGIN_REDIRECTS = tuple(
+    f"http://{host}:{port_and_path}"
+    for host in ("localhost", "127.0.0.1")
+    for port_and_path in (
+        "8000/auth/callback",
+        "8000/auth/google/callback",
+        "8080/auth/callback",
+        "8080/auth/google/callback",
+        "3000/*",
+        "3001/*",
+    )
+)
+"""What the realm registers for `jan-client` (contract/identity.md, section 2)."""
+
+
 class ApiKeyPolicy(Section):
     """The rules of API keys."""
 
@@ -30,7 +45,14 @@ class ApiKeyPolicy(Section):
     )
     max_ttl: Duration = setting(timedelta(hours=2160), "Longest life of a key.", "API_KEY_MAX_TTL")
     max_per_user: int = setting(5, "Keys that one user may hold.", "API_KEY_MAX_PER_USER", ge=1)
-    secret: SecretStr = setting(SecretStr(""), "Key that hashes API keys.", "APIKEY_SECRET")
+    grace: Duration = setting(
+        timedelta(minutes=10),
+        "How long a key goes on working while the identity server does not answer; 0s for not at all.",
+        "JAN_API_KEY_GRACE",
+    )
+    secret: SecretStr = setting(
+        SecretStr(""), "Understood and not used: keys are hashed with SHA-256 alone.", "APIKEY_SECRET"
+    )
 
 
 class PromptOrchestration(Section):
@@ -157,7 +179,21 @@ class LlmApi(Section):
     stream_timeout: Duration = setting(timedelta(seconds=600), "Longest answer of a model.", "STREAM_TIMEOUT")
     swagger_enabled: bool = setting(True, "Whether /api/swagger is served.", "ENABLE_SWAGGER")
     login_redirects: TextList = setting(
-        ("http://localhost:3000", "http://localhost:3001", "http://localhost:8000"),
-        "Web origins to which a browser may be sent after the log-in.",
+        LOGIN_REDIRECTS,
+        "Addresses to which a browser may be sent with its tokens after the log-in, beside those of "
+        "identity.redirect_uris; a `*` at the end stands for any path.",
         "JAN_LOGIN_REDIRECTS",
+    )
+    login_home: HttpUrl = setting(
+        "http://localhost:3000/",
+        "Where a browser goes after the log-in when it named no address, and when the log-in failed.",
+        "JAN_LOGIN_HOME",
+        follows="http://{server.public_host}:3000/",
+        min_length=1,
+    )
+    guest_logins_per_hour: int = setting(
+        0,
+        "Guests that one client address may make in an hour; 0 for no limit.",
+        "JAN_GUEST_LOGINS_PER_HOUR",
+        ge=0,
     )
