@@ -62,6 +62,13 @@ class ProviderSecrets:
                 "under which it was written; restore that secret or set the provider's key again"
             ) from failure
 
+    def holds(self, stored: str, key: str) -> bool:
+        """Whether `stored` is the form of `key` under this secret."""
+        try:
+            return self.decrypt(stored) == key
+        except UnreadableKey:
+            return False
+
 
 def key_hint(key: str) -> str:
     """The last four characters of a key, by which an operator recognises it."""

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jan_server.services.llm_api.message_text import text_of
+from jan_server.services.llm_api.message_content import text_of
 
 UNTITLED = "New Conversation"
 MAXIMUM_LENGTH = 256

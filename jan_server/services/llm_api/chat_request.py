@@ -1,0 +1,296 @@
+"""A chat completion request: checked by hand, and split into what the provider gets and what is Jan's.
+
+Every member that is not Jan's own travels to the provider, known here or not. Only what this
+server itself reads, and what no provider could use, is checked; ranges are the provider's own
+(contract/llm-api.md, section 7.1; OpenAI API reference, "Create chat completion").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from jan_server.http.errors import ApiError, invalid_request
+from jan_server.http.ids import is_public_id
+from jan_server.services.llm_api.message_content import JSON_PARTS, is_jan_part, openai_parts, parts_in_text
+
+History = Literal["auto", "always", "never"]
+
+OWN_MEMBERS = ("conversation", "store", "store_reasoning", "deep_research", "enable_thinking", "image")
+"""Members of the body that are Jan's and never reach a provider."""
+
+ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+_HISTORIES: Mapping[str, History] = {"auto": "auto", "always": "always", "never": "never"}
+_MAXIMUM_REFERRER = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationChoice:
+    """Which conversation an exchange belongs to.
+
+    Attributes:
+        id: A conversation of the caller; empty asks for a new one.
+        branch: The branch to read from and write to; None means the active one.
+        history: Whether stored items precede the new messages.
+        referrer: Where a new conversation says it came from.
+    """
+
+    id: str = ""
+    branch: str | None = None
+    history: History = "auto"
+    referrer: str | None = None
+
+
+@dataclass(slots=True)
+class ChatRequest:
+    """One checked request.
+
+    Attributes:
+        body: What the provider gets, Jan's members removed; `messages` is the same list as below.
+        model: The model that the client asked for.
+        messages: The request's own messages.
+        stream: Whether the client asked for a stream.
+        conversation: The conversation to attach to, if any.
+        store: Whether the exchange is kept.
+        store_reasoning: Whether reasoning text is kept too.
+        instruct: Whether the model's instruct partner answers instead, when it has one.
+    """
+
+    body: dict[str, Any]
+    model: str
+    messages: list[dict[str, Any]]
+    stream: bool = False
+    conversation: ConversationChoice | None = None
+    store: bool = True
+    store_reasoning: bool = False
+    instruct: bool = False
+
+    @property
+    def answer_tokens(self) -> int | None:
+        """The limit that the client set on the answer, in tokens."""
+        limit = self.body.get("max_completion_tokens") or self.body.get("max_tokens")
+        return limit if isinstance(limit, int) else None
+
+
+def parse_chat_request(body: dict[str, Any], *, referrer: str | None = None) -> ChatRequest:
+    """Check a request's body and take it apart; `body` itself becomes the provider's.
+
+    Args:
+        body: The parsed body.
+        referrer: The query's `referrer`: with no conversation given it asks for a new one.
+
+    Raises:
+        ApiError: 400, naming the member at fault as `param`.
+    """
+    for name, value in body.items():
+        check = _CHECKS.get(name)
+        if check is not None and value is not None:
+            check(name, value)
+    messages = _messages(body.get("messages"))
+    model = body.get("model")
+    if model is None or not model.strip():
+        raise invalid_request("model key is required", param="model", code="missing_required_parameter")
+    if body.get("tool_choice") is not None and not body.get("tools"):
+        del body["tool_choice"]
+    request = ChatRequest(body=body, model=model, messages=messages, stream=bool(body.get("stream")))
+    if not body.keys().isdisjoint(OWN_MEMBERS) or referrer:
+        _take_own_members(request, referrer)
+    return request
+
+
+def _take_own_members(request: ChatRequest, referrer: str | None) -> None:
+    body = request.body
+    own = {name: body.pop(name, None) for name in OWN_MEMBERS}
+    request.conversation = _conversation(own["conversation"], referrer)
+    request.store = own["store"] is not False
+    request.store_reasoning = own["store_reasoning"] is True
+    request.instruct = own["enable_thinking"] is False and own["image"] is not True
+
+
+def _conversation(given: Any, referrer: str | None) -> ConversationChoice | None:
+    if referrer is not None and (not referrer.strip() or len(referrer) > _MAXIMUM_REFERRER):
+        raise invalid_request(
+            f"referrer must be 1 to {_MAXIMUM_REFERRER} characters", param="referrer", code="invalid_value"
+        )
+    if given is None:
+        return ConversationChoice(referrer=referrer) if referrer else None
+    if isinstance(given, str):
+        given = {"id": given}
+    conversation_id = given.get("id") or ""
+    if conversation_id and not (isinstance(conversation_id, str) and is_public_id("conv", conversation_id)):
+        raise invalid_request("invalid conversation ID", param="conversation", code="invalid_value")
+    branch = given.get("branch") or None
+    if branch is not None and not isinstance(branch, str):
+        raise _wrong_type("conversation.branch", "a string")
+    history = _HISTORIES.get(given.get("history") or "auto")
+    if history is None:
+        raise invalid_request(
+            'conversation.history must be "auto", "always" or "never"',
+            param="conversation.history",
+            code="invalid_value",
+        )
+    return ConversationChoice(id=conversation_id, branch=branch, history=history, referrer=referrer)
+
+
+def _messages(messages: Any) -> list[dict[str, Any]]:
+    if not messages:
+        raise invalid_request(
+            "messages is required and must hold at least one message",
+            param="messages",
+            code="missing_required_parameter",
+        )
+    for index, message in enumerate(messages):
+        if not isinstance(message, dict):
+            raise _wrong_type(f"messages[{index}]", "an object")
+        role = message.get("role")
+        if role not in ROLES:
+            raise _wrong_role(index, role)
+        content = message.get("content")
+        if isinstance(content, str):
+            if content.startswith(JSON_PARTS) and (parts := parts_in_text(content)):
+                message["content"] = parts
+        elif isinstance(content, list):
+            _check_parts(f"messages[{index}].content", content)
+            if any(is_jan_part(part) for part in content):
+                message["content"] = openai_parts(content)
+        elif content is not None or role not in ("assistant", "function"):
+            raise _wrong_type(f"messages[{index}].content", "a string or an array of parts")
+        if role == "tool" and not isinstance(message.get("tool_call_id"), str):
+            raise _wrong_type(f"messages[{index}].tool_call_id", "a string")
+        if message.get("tool_calls") is not None:
+            _check_tool_calls(f"messages[{index}].tool_calls", message["tool_calls"])
+    return messages  # type: ignore[no-any-return]  # each entry was just checked
+
+
+def _wrong_role(index: int, role: Any) -> ApiError:
+    if role is None:
+        return invalid_request(
+            f"messages[{index}].role is required",
+            param=f"messages[{index}].role",
+            code="missing_required_parameter",
+        )
+    return invalid_request(
+        f"messages[{index}].role must be one of {', '.join(sorted(ROLES))}",
+        param=f"messages[{index}].role",
+        code="invalid_value",
+    )
+
+
+def _check_parts(name: str, parts: list[Any]) -> None:
+    for index, part in enumerate(parts):
+        if not isinstance(part, dict):
+            raise _wrong_type(f"{name}[{index}]", "an object")
+        if not isinstance(part.get("type"), str):
+            raise _wrong_type(f"{name}[{index}].type", "a string")
+
+
+def _check_tool_calls(name: str, calls: Any) -> None:
+    _check_objects(name, calls)
+    for index, call in enumerate(calls):
+        if not isinstance(call.get("id"), str):
+            raise _wrong_type(f"{name}[{index}].id", "a string")
+
+
+def _wrong_type(name: str, expected: str) -> ApiError:
+    return invalid_request(f"{name} must be {expected}", param=name, code="invalid_type")
+
+
+def _check_text(name: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise _wrong_type(name, "a string")
+
+
+def _check_boolean(name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise _wrong_type(name, "true or false")
+
+
+def _check_integer(name: str, value: Any) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _wrong_type(name, "an integer")
+
+
+def _check_number(name: str, value: Any) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise _wrong_type(name, "a number")
+
+
+def _check_object(name: str, value: Any) -> None:
+    if not isinstance(value, dict):
+        raise _wrong_type(name, "an object")
+
+
+def _check_array(name: str, value: Any) -> None:
+    if not isinstance(value, list):
+        raise _wrong_type(name, "an array")
+
+
+def _check_objects(name: str, value: Any) -> None:
+    _check_array(name, value)
+    for index, entry in enumerate(value):
+        if not isinstance(entry, dict):
+            raise _wrong_type(f"{name}[{index}]", "an object")
+
+
+def _check_stop(name: str, value: Any) -> None:
+    if isinstance(value, str):
+        return
+    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+        raise _wrong_type(name, "a string or an array of strings")
+
+
+def _check_tools(name: str, value: Any) -> None:
+    _check_objects(name, value)
+    for index, tool in enumerate(value):
+        if not isinstance(tool.get("type"), str):
+            raise _wrong_type(f"{name}[{index}].type", "a string")
+        if tool["type"] != "function":
+            continue
+        function = tool.get("function")
+        if not isinstance(function, dict):
+            raise _wrong_type(f"{name}[{index}].function", "an object")
+        if not isinstance(function.get("name"), str):
+            raise _wrong_type(f"{name}[{index}].function.name", "a string")
+
+
+def _check_text_or_object(name: str, value: Any) -> None:
+    if not isinstance(value, str | dict):
+        raise _wrong_type(name, "a string or an object")
+
+
+_CHECKS: Mapping[str, Callable[[str, Any], None]] = {
+    "model": _check_text,
+    "messages": _check_array,
+    "stream": _check_boolean,
+    "store": _check_boolean,
+    "store_reasoning": _check_boolean,
+    "deep_research": _check_boolean,
+    "enable_thinking": _check_boolean,
+    "image": _check_boolean,
+    "conversation": _check_text_or_object,
+    "max_tokens": _check_integer,
+    "max_completion_tokens": _check_integer,
+    "n": _check_integer,
+    "seed": _check_integer,
+    "top_k": _check_integer,
+    "top_logprobs": _check_integer,
+    "temperature": _check_number,
+    "top_p": _check_number,
+    "presence_penalty": _check_number,
+    "frequency_penalty": _check_number,
+    "repetition_penalty": _check_number,
+    "logprobs": _check_boolean,
+    "parallel_tool_calls": _check_boolean,
+    "stop": _check_stop,
+    "tools": _check_tools,
+    "tool_choice": _check_text_or_object,
+    "functions": _check_objects,
+    "function_call": _check_text_or_object,
+    "response_format": _check_object,
+    "stream_options": _check_object,
+    "logit_bias": _check_object,
+    "metadata": _check_object,
+    "chat_template_kwargs": _check_object,
+    "user": _check_text,
+}
