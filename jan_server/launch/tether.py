@@ -19,17 +19,21 @@ def main(arguments: list[str]) -> None:
     own, program = arguments[: arguments.index("--")], arguments[arguments.index("--") + 1 :]
     parent = int(own[own.index("--parent") + 1])
     signal_number = int(own[own.index("--signal") + 1])
+    library = None
+    if sys.platform == "linux":
+        # Before the change of user, who may not be able to read this Python.
+        import ctypes
+
+        library = ctypes.CDLL(None, use_errno=True)
     if "--user" in own:
         at = own.index("--user")
         user, group = int(own[at + 1]), int(own[at + 2])
         os.setgroups([])
         os.setgid(group)
         os.setuid(user)
-    if sys.platform == "linux":
+    if library is not None:
         # After the change of user, which would clear the request.
-        import ctypes
-
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
+        library.prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
     if os.getppid() != parent:
         sys.exit("the server is gone")
     try:
