@@ -1,10 +1,24 @@
-"""The settings of the server process: where it listens and how it stops."""
+"""The settings of the server process: where it listens, how it logs and how it stops."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from jan_server.settings.tree.fields import Duration, Section, setting
+from jan_server.settings.tree.fields import Duration, LogLevel, Section, setting
+
+
+class ServerLogs(Section):
+    """The log files in the home folder: one a service, one JSON object a line."""
+
+    level: LogLevel = setting(
+        "info", "How much is logged by parts that have no level of their own.", "JAN_LOG_LEVEL", "LOG_LEVEL"
+    )
+    file_size_mb: int = setting(
+        10, "Size in megabytes at which a log file is put aside.", "JAN_LOG_FILE_SIZE_MB", ge=1
+    )
+    files_kept: int = setting(
+        5, "How many files of a service stay aside before the oldest is removed.", "JAN_LOG_FILES_KEPT", ge=0
+    )
 
 
 class Server(Section):
@@ -27,3 +41,4 @@ class Server(Section):
         "How long open requests may still run when the server stops.",
         "SHUTDOWN_TIMEOUT",
     )
+    logs: ServerLogs = ServerLogs()
