@@ -18,7 +18,6 @@ from jan_server.settings.tree.fields import (
     setting,
 )
 
-
 LOGIN_REDIRECTS = tuple(
     f"http://{host}:{port_and_path}"
     for host in ("localhost", "127.0.0.1")
