@@ -1,0 +1,145 @@
+"""API keys of users: made, listed, revoked.
+
+A key's secret is shown once, when it is made; the database holds its SHA-256 only. A secret
+has 192 random bits, so a plain hash cannot be searched backwards. Whether a presented key is
+good is decided by `key_check`. Source: contract/llm-api.md, section 6.11, and
+contract/identity.md, section 8.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import func
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from jan_server.services.llm_api.refusals import Invalid
+from jan_server.services.llm_api.tables import now
+from jan_server.services.llm_api.tables.api_key import ApiKey
+from jan_server.services.llm_api.tables.user import User
+
+SECRET_BYTES = 24
+SUFFIX_LENGTH = 4
+
+KeyStatus = Literal["active", "expired", "revoked"]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRules:
+    """What holds for every key.
+
+    Attributes:
+        prefix: What a secret begins with, before the underscore.
+        default_life: Life of a key whose maker asked for none.
+        longest_life: Longer requests are cut to this.
+        per_user: Active keys that one user may hold.
+    """
+
+    prefix: str
+    default_life: timedelta
+    longest_life: timedelta
+    per_user: int
+
+    def life(self, asked: timedelta | None) -> timedelta:
+        """The life a key gets when `asked` was asked for; nothing or less means the default."""
+        wanted = asked if asked is not None and asked > timedelta() else self.default_life
+        return min(wanted, self.longest_life)
+
+
+def hash_secret(secret: str) -> str:
+    """What the database knows of a secret: its SHA-256 in hexadecimal."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def status(key: ApiKey, moment: datetime) -> KeyStatus:
+    """Whether a key is good at `moment`; revocation is named before expiry."""
+    if key.revoked_at is not None:
+        return "revoked"
+    return "active" if key.expires_at > moment else "expired"
+
+
+async def create_key(
+    session: AsyncSession, user_id: int, *, name: str, life: timedelta | None, rules: KeyRules
+) -> tuple[ApiKey, str]:
+    """Make a key.
+
+    The user's row is locked meanwhile, so that requests at the same time cannot together
+    exceed the limit.
+
+    Args:
+        session: The transaction to work in.
+        user_id: The owner.
+        name: What the owner calls it, 1 to 128 characters.
+        life: Wanted life; None for the default.
+        rules: What holds for every key.
+
+    Returns:
+        The stored row, and the secret, which nobody can show again.
+
+    Raises:
+        Invalid: The user already holds as many active keys as one user may.
+    """
+    await session.exec(select(User.id).where(col(User.id) == user_id).with_for_update())
+    moment = now()
+    active = await session.exec(
+        select(func.count())
+        .select_from(ApiKey)
+        .where(
+            col(ApiKey.user_id) == user_id,
+            col(ApiKey.revoked_at).is_(None),
+            col(ApiKey.expires_at) > moment,
+        )
+    )
+    if active.one() >= rules.per_user:
+        raise Invalid(
+            f"api key limit reached: a user may hold {rules.per_user} active keys; revoke one first",
+            code="api_key_limit_reached",
+        )
+    secret = f"{rules.prefix}_{secrets.token_hex(SECRET_BYTES)}"
+    key = ApiKey(
+        user_id=user_id,
+        name=name,
+        prefix=rules.prefix,
+        suffix=secret[-SUFFIX_LENGTH:],
+        hash=hash_secret(secret),
+        expires_at=moment + rules.life(life),
+        created_at=moment,
+    )
+    session.add(key)
+    await session.flush()
+    return key, secret
+
+
+async def list_keys(session: AsyncSession, user_id: int) -> Sequence[ApiKey]:
+    """All keys of a user, the newest first, revoked and expired ones included."""
+    found = await session.exec(
+        select(ApiKey)
+        .where(col(ApiKey.user_id) == user_id)
+        .order_by(col(ApiKey.created_at).desc(), col(ApiKey.id))
+    )
+    return found.all()
+
+
+async def revoke_key(session: AsyncSession, user_id: int, key_id: UUID) -> bool:
+    """Revoke a key for good; revoking twice changes nothing.
+
+    Returns:
+        False when the user has no such key.
+    """
+    found = await session.exec(
+        select(ApiKey).where(col(ApiKey.id) == key_id, col(ApiKey.user_id) == user_id).with_for_update()
+    )
+    key = found.one_or_none()
+    if key is None:
+        return False
+    if key.revoked_at is None:
+        key.revoked_at = now()
+        session.add(key)
+    return True

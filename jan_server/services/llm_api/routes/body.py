@@ -1,0 +1,41 @@
+"""JSON bodies as typed models, read the platform's way, and shown in the OpenAPI document.
+
+FastAPI would read a body by itself, yet it refuses what follows the first JSON value, which
+the contract ignores (contract/llm-api.md, section 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+
+from jan_server.http.json_body import read_json_object
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def body_of(model: type[Model]) -> Callable[[Request], Awaitable[Model]]:
+    """A FastAPI dependency: the request's JSON object as `model`; ApiError 400 names a field at fault."""
+
+    async def read(request: Request) -> Model:
+        return parsed(model, await read_json_object(request))
+
+    return read
+
+
+def parsed(model: type[Model], value: dict[str, Any]) -> Model:
+    """`value` as `model`; RequestValidationError, which becomes a 400, when it does not fit."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as failure:
+        raise RequestValidationError(failure.errors(include_url=False)) from failure
+
+
+def documented(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
+    """The `openapi_extra` of a route whose body is `model`."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {"requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}}
