@@ -1,0 +1,64 @@
+"""Titles made of text, and when a conversation gets one."""
+
+from __future__ import annotations
+
+import pytest
+
+from jan_server.services.llm_api.titles import UNTITLED, clean_title, text_title, wants_title
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("Compare prices on www.shop.example, please!", "Compare prices on please"),
+        ("  Hello\n\tworld!? ", "Hello world"),
+        ("see [the docs](local/page) now", "see the docs now"),
+        ("mail ann.b+c@mail.example today", "mail today"),
+        ("What's *this* #1?", "What's this 1"),
+        ("你好，世界", "你好世界"),
+        ("https://x.example/a?b=c", ""),
+        ("🎉!!", ""),
+    ],
+)
+def test_cleaning(text: str, title: str) -> None:
+    assert clean_title(text) == title
+
+
+def test_long_text_is_cut_at_a_space() -> None:
+    title = clean_title("word " * 100)
+    assert title == ("word " * 50).strip() + "..."
+    assert clean_title("x" * 400) == "x" * 253 + "..."
+
+
+def test_the_first_usable_user_message_gives_the_title() -> None:
+    messages = [
+        {"role": "system", "content": "Be kind"},
+        {"role": "user", "content": "https://only.example"},
+        {"role": "user", "content": [{"type": "text", "text": "Plan a trip."}]},
+    ]
+    assert text_title(messages) == "Plan a trip"
+    assert text_title(messages[:2]) == UNTITLED
+
+
+@pytest.mark.parametrize(
+    ("title", "user_messages", "wanted"),
+    [
+        (None, 1, True),
+        ("", 3, True),
+        (UNTITLED, 2, True),
+        ("Mine", 1, False),
+        ("Request", 1, True),
+        ("Mine", 4, False),
+        ("Mine", 5, True),
+        ("Mine", 10, True),
+        ("Mine", 0, False),
+        (None, 0, False),
+    ],
+)
+def test_when_a_title_is_written(title: str | None, user_messages: int, wanted: bool) -> None:
+    assert wants_title(title, {}, user_messages, "Request") is wanted
+
+
+def test_a_locked_title_is_never_touched() -> None:
+    assert not wants_title(None, {"title_locked": "true"}, 1, "Request")
+    assert wants_title(None, {"title_locked": "false"}, 1, "Request")
