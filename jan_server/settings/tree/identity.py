@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import SecretStr
 
-from jan_server.settings.tree.fields import Duration, Port, Section, setting
+from jan_server.settings.tree.fields import Duration, Port, Section, TextList, setting
 
 
 class LoginLimit(Section):
@@ -15,11 +15,20 @@ class LoginLimit(Section):
 
     attempts: int = setting(
         10,
-        "Failed log-ins of one name or address within the window; 0 switches the limit off.",
+        "Failed log-ins of one account after which its next ones wait; 0 switches the limit off.",
         "JAN_LOGIN_ATTEMPTS",
         ge=0,
     )
-    window: Duration = setting(timedelta(minutes=1), "Length of that window.", "JAN_LOGIN_WINDOW")
+    address_attempts: int = setting(
+        100,
+        "Failed log-ins from one address within the window, after which its next ones are refused (429); "
+        "0 switches the limit off. Processes on this machine are not limited.",
+        "JAN_LOGIN_ADDRESS_ATTEMPTS",
+        ge=0,
+    )
+    window: Duration = setting(
+        timedelta(minutes=1), "Length of the window, and of the first wait.", "JAN_LOGIN_WINDOW"
+    )
 
 
 class Identity(Section):
@@ -50,6 +59,12 @@ class Identity(Section):
     )
     application_admin_password: SecretStr = setting(
         SecretStr(""), "Password of the application realm's first administrator.", "JAN_ADMIN_PASSWORD"
+    )
+    redirect_uris: TextList = setting(
+        (),
+        "Further addresses to which a browser may be sent back after a log-in; a `*` at the end stands for "
+        "anything.",
+        "JAN_REDIRECT_URIS",
     )
     guest_ttl: Duration = setting(
         timedelta(days=30), "Guests that were never upgraded are removed after this time.", "JAN_GUEST_TTL"
