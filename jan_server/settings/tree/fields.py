@@ -101,6 +101,7 @@ def _address(*schemes: str) -> AfterValidator:
 Duration = Annotated[
     timedelta,
     BeforeValidator(_duration, json_schema_input_type=str),
+    Field(ge=timedelta()),
     PlainSerializer(format_duration, return_type=str, when_used="json"),
 ]
 """A timedelta, written as Go writes it: "30m", "2160h"."""
