@@ -1,0 +1,425 @@
+"""The client of every provider: it picks an endpoint, sends the body as it is, and relays the answer.
+
+Bytes are relayed as they come. A request is tried again, on another endpoint where there is one, only
+as long as the caller has not received a byte. A caller who leaves closes the connection at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Self
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from jan_server.inference import upstream_errors
+from jan_server.inference.provider import Endpoint, Provider
+from jan_server.inference.selection import EndpointSelector
+from jan_server.inference.upstream_errors import Retry, UpstreamError
+from jan_server.inference.whole_answer import StreamedAnswer, streaming_body
+
+logger = logging.getLogger("jan.inference.client")
+
+ANTHROPIC_VERSION = "2023-06-01"
+
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 2.0
+_ERROR_BODY_BYTES = 65536
+_CHAT = "/chat/completions"
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer.
+
+    Attributes:
+        status: 200 to 299.
+        headers: The provider's headers.
+        body: The body, already decompressed.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+class AnswerStream:
+    """An answer that has begun: an async iterator of byte chunks, cut wherever the network cut them.
+
+    Use it as an async context manager, or call `close` in a `finally`: it ends the call upstream at once.
+
+    Attributes:
+        status: 200 to 299.
+        headers: The provider's headers.
+    """
+
+    __slots__ = (
+        "_client",
+        "_content",
+        "_endpoint",
+        "_first",
+        "_idle",
+        "_provider",
+        "_response",
+        "_silent",
+        "_timer",
+        "_waiting_since",
+        "headers",
+        "status",
+    )
+
+    def __init__(
+        self,
+        client: UpstreamClient,
+        provider: Provider,
+        endpoint: Endpoint,
+        response: aiohttp.ClientResponse,
+        first: bytes,
+    ) -> None:
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+        self._client = client
+        self._provider = provider
+        self._endpoint = endpoint
+        self._response: aiohttp.ClientResponse | None = response
+        self._content = response.content
+        self._first = first
+        self._idle = provider.timeouts.idle
+        self._waiting_since = 0.0
+        self._silent = False
+        self._timer = client.loop.call_later(self._idle, self._watch)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """The next chunk.
+
+        Raises:
+            UpstreamError: The provider broke off (502) or fell silent (504).
+        """
+        if self._first:
+            first, self._first = self._first, b""
+            return first
+        if self._response is None:
+            raise StopAsyncIteration
+        self._waiting_since = self._client.loop.time()
+        try:
+            chunk = await self._content.readany()
+        except (aiohttp.ClientError, OSError) as failure:
+            raise self._failed() from failure
+        except BaseException:
+            self.close()
+            raise
+        self._waiting_since = 0.0
+        if not chunk:
+            self.close()
+            raise StopAsyncIteration
+        return chunk
+
+    def close(self) -> None:
+        """End the call; before the answer's end this closes the connection. May be called again."""
+        if self._response is None:
+            return
+        self._timer.cancel()
+        self._response.close()
+        self._response = None
+        self._first = b""
+        self._client.open_calls -= 1
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def _failed(self) -> UpstreamError:
+        self.close()
+        if self._silent:
+            error = upstream_errors.silent(self._provider, "fell silent in the middle of its answer")
+        else:
+            error = upstream_errors.broken_off(self._provider)
+        self._client.note_failure(self._provider, self._endpoint, error)
+        return error
+
+    def _watch(self) -> None:
+        """Close the connection when the provider was silent for too long.
+
+        One timer a stream that looks at the clock, instead of one a chunk: chunks are many.
+        """
+        if self._response is None:
+            return
+        loop = self._client.loop
+        left = self._idle
+        if self._waiting_since:
+            left -= loop.time() - self._waiting_since
+        if left <= 0:
+            self._silent = True
+            self._response.close()
+            return
+        self._timer = loop.call_later(left, self._watch)
+
+
+class UpstreamClient:
+    """Calls providers over the process's one pooled session. Make it inside the running loop.
+
+    Args:
+        session: The pooled session; whoever opened it closes it.
+        selector: Where the endpoints' conditions are kept; by default its own.
+
+    Attributes:
+        selector: Where the endpoints' conditions are kept.
+        open_calls: How many calls are under way.
+        loop: The running loop.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, selector: EndpointSelector | None = None) -> None:
+        self.selector = selector or EndpointSelector()
+        self.open_calls = 0
+        self.loop = asyncio.get_running_loop()
+        self._session = session
+        # Endpoints run by llama.cpp, which goes on with a whole answer when its caller has left.
+        self._heedless: set[str] = set()
+
+    async def complete(
+        self,
+        provider: Provider,
+        path: str,
+        body: bytes | None = None,
+        *,
+        method: str = "POST",
+        content_type: str = "application/json",
+    ) -> Answer:
+        """Ask for a whole answer.
+
+        Args:
+            provider: Whom.
+            path: Below the endpoint's URL, for example `/chat/completions`.
+            body: Sent as it is.
+            method: The HTTP method.
+            content_type: What the body is.
+
+        Raises:
+            UpstreamError: No endpoint gave an answer; ready to be shown to the caller.
+        """
+        tried: list[str] = []
+        while True:
+            endpoint = self._choose(provider, tried)
+            try:
+                if body is not None and path == _CHAT and endpoint.url in self._heedless:
+                    return await self._streamed_whole(provider, endpoint, body)
+                return await self._whole(provider, endpoint, method, path, body, content_type)
+            except UpstreamError as error:
+                await self._before_next_try(provider, endpoint, error, tried)
+
+    async def stream(
+        self, provider: Provider, path: str, body: bytes, *, content_type: str = "application/json"
+    ) -> AnswerStream:
+        """Ask for a stream and wait for its first byte.
+
+        Args:
+            provider: Whom.
+            path: Below the endpoint's URL.
+            body: Sent as it is; it says itself that it wants a stream.
+            content_type: What the body is.
+
+        Raises:
+            UpstreamError: No endpoint began to answer; ready to be shown to the caller.
+        """
+        tried: list[str] = []
+        while True:
+            endpoint = self._choose(provider, tried)
+            try:
+                return await self._begun(provider, endpoint, path, body, content_type)
+            except UpstreamError as error:
+                await self._before_next_try(provider, endpoint, error, tried)
+
+    def note_failure(self, provider: Provider, endpoint: Endpoint, error: UpstreamError) -> None:
+        """Remember and log that a call failed, once; an endpoint that is to blame rests."""
+        if error.noted:
+            return
+        error.noted = True
+        if error.blames_endpoint:
+            self.selector.failed(provider, endpoint)
+        logger.warning(
+            "%s at %s: %s",
+            provider.name,
+            URL(endpoint.url).with_query(None).with_user(None),
+            error.message,
+            extra={"provider": provider.id, "upstream_status": error.upstream_status},
+        )
+
+    def _choose(self, provider: Provider, tried: list[str]) -> Endpoint:
+        endpoint = self.selector.choose(provider, tried) or self.selector.choose(provider)
+        if endpoint is None:
+            raise UpstreamError(502, f"{provider.name} has no address", code="upstream_unreachable")
+        return endpoint
+
+    async def _before_next_try(
+        self, provider: Provider, endpoint: Endpoint, error: UpstreamError, tried: list[str]
+    ) -> None:
+        """Raise the error when no further try is allowed; else return when it is time for it."""
+        self.note_failure(provider, endpoint, error)
+        tried.append(endpoint.url)
+        another = any(other.url not in tried for other in provider.endpoints)
+        allowed = another if error.retry is Retry.ELSEWHERE else error.retry is Retry.ANYWHERE
+        if not allowed or len(tried) >= provider.attempts:
+            raise error
+        if not another:
+            longest = min(_FIRST_PAUSE_SECONDS * 2 ** len(tried), _LONGEST_PAUSE_SECONDS)
+            await asyncio.sleep(random.uniform(0, longest))  # noqa: S311
+
+    async def _whole(
+        self,
+        provider: Provider,
+        endpoint: Endpoint,
+        method: str,
+        path: str,
+        body: bytes | None,
+        content_type: str,
+    ) -> Answer:
+        timeouts = provider.timeouts
+        self.open_calls += 1
+        try:
+            response = await self._session.request(
+                method,
+                _url(endpoint.url, path),
+                data=body,
+                headers=_headers(provider.kind, endpoint.api_key, endpoint.headers, content_type),
+                timeout=_limits(timeouts.connect, timeouts.answer),
+                allow_redirects=False,
+                proxy=_proxy(endpoint.url),
+            )
+            try:
+                content = await response.read()
+            except TimeoutError:
+                raise
+            except (aiohttp.ClientError, OSError) as failure:
+                raise upstream_errors.broken_off(provider) from failure
+        except (aiohttp.ClientError, OSError) as failure:
+            raise upstream_errors.from_failure(provider, failure) from failure
+        finally:
+            self.open_calls -= 1
+        headers = response.headers
+        if not 200 <= response.status < 300:
+            raise upstream_errors.from_answer(provider, endpoint, response.status, headers, content)
+        self._answered(provider, endpoint, headers)
+        return Answer(response.status, headers, content)
+
+    async def _streamed_whole(self, provider: Provider, endpoint: Endpoint, body: bytes) -> Answer:
+        """A whole answer, asked for as a stream so that the engine notices when the caller leaves."""
+        request = streaming_body(body)
+        if request is None:
+            return await self._whole(provider, endpoint, "POST", _CHAT, body, "application/json")
+        answer = StreamedAnswer(provider, endpoint)
+        try:
+            async with asyncio.timeout(provider.timeouts.answer):
+                begun = await self._begun(provider, endpoint, _CHAT, request, "application/json")
+                async with begun:
+                    async for chunk in begun:
+                        answer.feed(chunk)
+        except TimeoutError as failure:
+            raise upstream_errors.from_failure(provider, failure) from failure
+        return Answer(begun.status, {"Content-Type": "application/json"}, answer.body())
+
+    async def _begun(
+        self, provider: Provider, endpoint: Endpoint, path: str, body: bytes, content_type: str
+    ) -> AnswerStream:
+        timeouts = provider.timeouts
+        response: aiohttp.ClientResponse | None = None
+        begun = False
+        self.open_calls += 1
+        try:
+            async with asyncio.timeout(timeouts.first_token):
+                response = await self._session.request(
+                    "POST",
+                    _url(endpoint.url, path),
+                    data=body,
+                    headers=_headers(provider.kind, endpoint.api_key, endpoint.headers, content_type),
+                    timeout=_limits(timeouts.connect, None),
+                    allow_redirects=False,
+                    proxy=_proxy(endpoint.url),
+                )
+                first = await response.content.readany()
+                if not 200 <= response.status < 300:
+                    whole = await _beginning(response.content, first)
+                    raise upstream_errors.from_answer(
+                        provider, endpoint, response.status, response.headers, whole
+                    )
+            if not first:
+                raise upstream_errors.empty(provider)
+            self._answered(provider, endpoint, response.headers)
+            stream = AnswerStream(self, provider, endpoint, response, first)
+            begun = True
+            return stream
+        except aiohttp.ClientPayloadError as failure:
+            raise upstream_errors.empty(provider) from failure
+        except (aiohttp.ClientError, OSError) as failure:
+            raise upstream_errors.from_failure(provider, failure) from failure
+        finally:
+            if not begun:
+                self.open_calls -= 1
+                if response is not None:
+                    response.close()
+
+    def _answered(self, provider: Provider, endpoint: Endpoint, headers: Mapping[str, str]) -> None:
+        self.selector.succeeded(provider, endpoint)
+        if headers.get("Server") == "llama.cpp":
+            self._heedless.add(endpoint.url)
+
+
+async def _beginning(content: aiohttp.StreamReader, first: bytes) -> bytes:
+    parts, size = [first], len(first)
+    while size < _ERROR_BODY_BYTES and (chunk := await content.readany()):
+        parts.append(chunk)
+        size += len(chunk)
+    return b"".join(parts)
+
+
+@lru_cache(maxsize=1024)
+def _url(base: str, path: str) -> URL:
+    url = URL(base)
+    return url.with_path(url.path.rstrip("/") + path, keep_query=True)
+
+
+@lru_cache(maxsize=1024)
+def _headers(
+    kind: str, api_key: str, further: tuple[tuple[str, str], ...], content_type: str
+) -> CIMultiDict[str]:
+    """The request's headers; the credential's one is contract/llm-api.md, section 22.4."""
+    headers = CIMultiDict({"Content-Type": content_type, "Accept-Encoding": "identity"})
+    key = api_key.strip()
+    if key and key.lower() != "none":
+        if kind == "azure_openai":
+            headers["api-key"] = key
+        elif kind == "anthropic":
+            headers["X-API-Key"] = key
+            headers["Anthropic-Version"] = ANTHROPIC_VERSION
+        else:
+            headers["Authorization"] = f"Bearer {key}"
+    headers.update(further)
+    return headers
+
+
+@lru_cache(maxsize=64)
+def _limits(connect: float, total: float | None) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=total, sock_connect=connect)
+
+
+@lru_cache(maxsize=1024)
+def _proxy(base: str) -> str | None:
+    """The proxy that the environment or the system names for this address; never for this machine."""
+    url = URL(base)
+    if url.host is None or url.host in _LOOPBACK:
+        return None
+    if proxy_bypass(url.host):
+        return None
+    return getproxies().get(url.scheme)
