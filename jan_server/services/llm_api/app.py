@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp
 
+from jan_server.authentication.guard import Guard
+from jan_server.authentication.identity_header import IdentitySigner
+from jan_server.authentication.jwks import KeySet
+from jan_server.authentication.verifier import TokenRules, TokenVerifier
 from jan_server.database.engine import Database
 from jan_server.http.context import ServiceContext
 from jan_server.http.edge import create_service_app
 from jan_server.http.fast_route import Endpoint, add_fast_route
+from jan_server.services.llm_api.accounts import Accounts
+from jan_server.services.llm_api.background import repeating
+from jan_server.services.llm_api.guests import GuestQuota, remove_idle_guests
+from jan_server.services.llm_api.identity_echo import IdentityEcho
+from jan_server.services.llm_api.identity_server import IdentityAddress, IdentityServer
+from jan_server.services.llm_api.key_check import KeyCheck
+from jan_server.services.llm_api.metrics import RequestMetrics
+from jan_server.services.llm_api.readiness import Readiness, database_probe
 from jan_server.services.llm_api.resources import Resources
+from jan_server.services.llm_api.routes import api_keys, auth, health, login
+from jan_server.services.llm_api.routes.failures import install_failures
+from jan_server.services.llm_api.tables import now
 from jan_server.services.llm_api.users import UserDirectory
+from jan_server.settings.tree import Settings
 
 MIRROR = "/llm"
 """Every `/auth/…` and every authenticated `/v1/…` route is served below this prefix too."""
+
+RECORD_USES_SECONDS = 5.0
+REMOVE_GUESTS_SECONDS = 600.0
 
 
 def create_app(context: ServiceContext) -> ASGIApp:
@@ -25,25 +44,42 @@ def create_app(context: ServiceContext) -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        database = Database(context.database_url)
-        app.state.resources = Resources(
-            settings=context.settings,
-            database=database,
-            client=context.client,
-            users=UserDirectory(database),
-        )
-        try:
+        opened = open_resources(context)
+        app.state.resources = opened
+        app.state.guard = guard(opened)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(opened.database.dispose)
+            stack.push_async_callback(opened.key_check.record_uses)
+            await stack.enter_async_context(
+                repeating("recording the use of keys", RECORD_USES_SECONDS, opened.key_check.record_uses)
+            )
+            await stack.enter_async_context(
+                repeating("removing idle guests", REMOVE_GUESTS_SECONDS, lambda: remove_guests(opened))
+            )
             yield
-        finally:
-            await database.dispose()
 
     app = create_service_app("llm-api", title="Jan Server: LLM API", lifespan=lifespan)
+    app.add_middleware(IdentityEcho)
+    app.add_middleware(RequestMetrics)
+    install_failures(app)
     add_routes(app)
     return app
 
 
 def add_routes(app: FastAPI) -> None:
     """Mount every router: one line a router, here and nowhere else."""
+    app.include_router(health.root_router)
+    mount(app, health.router)
+    mount(app, auth.router)
+    mount(app, login.router)
+    mount(app, api_keys.router)
+    mount_fast_route(
+        app,
+        "/auth/validate-api-key",
+        api_keys.validate_api_key,
+        methods=["POST"],
+        **api_keys.VALIDATION_DOCUMENT,
+    )
 
 
 def mount(app: FastAPI, router: APIRouter) -> None:
@@ -58,3 +94,72 @@ def mount_fast_route(
     """Serve a hot route (see `jan_server.http.fast_route`) as it is and below `/llm`."""
     add_fast_route(app, MIRROR + path, endpoint, methods=methods, documented=False)
     add_fast_route(app, path, endpoint, methods=methods, **openapi)
+
+
+def open_resources(context: ServiceContext) -> Resources:
+    """Open what the service needs; nothing is asked of anybody yet."""
+    settings = context.settings
+    database = Database(context.database_url, application_name="jan llm-api")
+    identity = IdentityServer(context.client, identity_address(settings))
+    accounts = Accounts(identity)
+    readiness = Readiness()
+    readiness.add("database", database_probe(database))
+    llm_api = settings.services.llm_api
+    return Resources(
+        settings=settings,
+        started_at=now(),
+        database=database,
+        client=context.client,
+        users=UserDirectory(database),
+        identity=identity,
+        accounts=accounts,
+        key_check=KeyCheck(database, accounts, grace_seconds=llm_api.api_key.grace.total_seconds()),
+        guest_quota=GuestQuota(llm_api.guest_logins_per_hour),
+        readiness=readiness,
+    )
+
+
+def identity_address(settings: Settings) -> IdentityAddress:
+    """Where the identity server is, as the settings say."""
+    keycloak = settings.infrastructure.auth.keycloak
+    return IdentityAddress(
+        base_url=keycloak.base_url.rstrip("/"),
+        public_url=(keycloak.public_url or keycloak.base_url).rstrip("/"),
+        realm=keycloak.realm,
+        client_id=keycloak.client[0],
+        redirect_uri=keycloak.oauth_redirect_uri,
+        backend_id=keycloak.backend_client_id,
+        backend_secret=keycloak.backend_client_secret.get_secret_value(),
+    )
+
+
+def guard(opened: Resources) -> Guard:
+    """Who may come in: the gateway's signed header, a user's key, or the realm's access token."""
+    settings = opened.settings
+    keycloak = settings.infrastructure.auth.keycloak
+    keys = KeySet(
+        opened.client,
+        keycloak.jwks_url,
+        refresh_seconds=keycloak.refresh_jwks_interval.total_seconds(),
+    )
+    rules = TokenRules(
+        issuers=(keycloak.issuer,),
+        audience=keycloak.account,
+        authorized_parties=keycloak.client,
+        skew_seconds=keycloak.auth_clock_skew.total_seconds(),
+    )
+    return Guard(
+        IdentitySigner(settings.identity.header_secret.get_secret_value()),
+        TokenVerifier(keys.key, rules),
+        opened.key_check.principal,
+    )
+
+
+async def remove_guests(opened: Resources) -> int:
+    """Remove the guests who were away for too long (see `guests.remove_idle_guests`)."""
+    return await remove_idle_guests(
+        opened.database,
+        opened.accounts,
+        issuer=opened.settings.infrastructure.auth.keycloak.issuer,
+        idle=opened.settings.identity.guest_ttl,
+    )

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
 
 import aiohttp
-from starlette.requests import HTTPConnection
+from fastapi import Depends
+from starlette.requests import HTTPConnection, Request
 
 from jan_server.database.engine import Database
+from jan_server.services.llm_api.accounts import Accounts
+from jan_server.services.llm_api.guests import GuestQuota
+from jan_server.services.llm_api.identity_server import IdentityServer
+from jan_server.services.llm_api.key_check import KeyCheck
+from jan_server.services.llm_api.readiness import Readiness
 from jan_server.services.llm_api.users import UserDirectory
 from jan_server.settings.tree import Settings
 
@@ -18,19 +26,39 @@ class Resources:
 
     Attributes:
         settings: The whole settings tree.
+        started_at: When the settings were read.
         database: The connection pool to PostgreSQL.
         client: The one pooled outgoing HTTP client of the process.
         users: Resolves principals to local rows.
+        identity: The realm's tokens.
+        accounts: The realm's accounts.
+        key_check: Checks API keys.
+        guest_quota: How many guests an address may make.
+        readiness: What `/readyz` asks; further probes are added to it.
     """
 
     settings: Settings
+    started_at: datetime
     database: Database
     client: aiohttp.ClientSession
     users: UserDirectory
+    identity: IdentityServer
+    accounts: Accounts
+    key_check: KeyCheck
+    guest_quota: GuestQuota
+    readiness: Readiness
 
 
 def resources(request: HTTPConnection) -> Resources:
-    """The resources of the app that serves `request`; works as a FastAPI dependency too."""
+    """The resources of the app that serves `request`."""
     found = request.app.state.resources
     assert isinstance(found, Resources)
     return found
+
+
+async def opened_resources(request: Request) -> Resources:
+    """The same as a FastAPI dependency; a plain function would be sent to a thread."""
+    return resources(request)
+
+
+Open = Annotated[Resources, Depends(opened_resources)]

@@ -80,9 +80,17 @@ class UpgradeRequest(BaseModel):
 
 
 class Upgraded(BaseModel):
-    """The guest is registered; tokens that are out keep their claims until they are refreshed."""
+    """The guest is registered; tokens that are out keep their claims until they are refreshed.
+
+    New tokens are there when the guest chose a password.
+    """
 
     status: Literal["upgraded"] = "upgraded"
+    access_token: str | None = None
+    refresh_token: str | None = None
+    token_type: str | None = None
+    expires_in: int | None = None
+    expires_at: datetime | None = None
 
 
 class Me(BaseModel):

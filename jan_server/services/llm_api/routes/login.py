@@ -1,0 +1,86 @@
+"""The routes of log-in through the browser.
+
+Source: contract/llm-api.md, sections 6.4 and 6.5.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import RedirectResponse
+
+from jan_server.http.errors import invalid_request
+from jan_server.services.llm_api.identity_server import IdentityRefused, IdentityUnavailable
+from jan_server.services.llm_api.login import (
+    begin_login,
+    is_allowed_redirect,
+    take_login,
+    with_error,
+    with_tokens,
+)
+from jan_server.services.llm_api.metrics import AUTH_REQUESTS
+from jan_server.services.llm_api.resources import Open
+from jan_server.services.llm_api.routes.auth import no_store
+from jan_server.services.llm_api.schemas.auth import LoginStarted
+
+router = APIRouter(prefix="/auth", tags=["auth"], dependencies=[Depends(no_store)])
+
+
+# The address that carries tokens must not travel on to other sites, nor stay in a cache.
+PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+
+
+@router.get("/login", summary="Begin a log-in through the browser")
+async def login(opened: Open, redirect_url: str = "") -> LoginStarted:
+    """Where to send the browser; `redirect_url` is where it ends up, with tokens in its fragment."""
+    llm_api = opened.settings.services.llm_api
+    allowed = (*llm_api.login_redirects, *opened.settings.identity.redirect_uris)
+    if redirect_url and not is_allowed_redirect(redirect_url, allowed):
+        raise invalid_request(
+            "redirect_url is not a registered address; the operator adds one with JAN_LOGIN_REDIRECTS",
+            param="redirect_url",
+            code="redirect_not_allowed",
+        )
+    async with opened.database.session() as session:
+        started = await begin_login(session, opened.identity, redirect_url or llm_api.login_home)
+    return LoginStarted(authorization_url=started.authorization_url, state=started.state)
+
+
+@router.get("/callback", status_code=302, summary="The identity server sends the browser back here")
+async def callback(
+    opened: Open,
+    code: str = "",
+    state: str = "",
+    error: str = "",
+    error_description: Annotated[str, Query(max_length=2000)] = "",
+) -> RedirectResponse:
+    """Exchange the code for tokens and send the browser on; every failure leads to the home page."""
+    home = opened.settings.services.llm_api.login_home
+
+    def failed(target: str, reason: str, description: str) -> RedirectResponse:
+        AUTH_REQUESTS.labels("login", reason if reason in _REASONS else "refused").inc()
+        return RedirectResponse(with_error(target, reason, description), status_code=302, headers=PRIVATE)
+
+    if error:
+        if state:
+            async with opened.database.session() as session:
+                await take_login(session, state)
+        return failed(home, error, error_description or "the log-in was refused")
+    if not code or not state:
+        return failed(home, "invalid_request", "code and state are required")
+    async with opened.database.session() as session:
+        pending = await take_login(session, state)
+    if pending is None:
+        return failed(home, "invalid_state", "this log-in is unknown, used, or older than ten minutes")
+    try:
+        tokens = await opened.identity.exchange_code(code, pending.verifier)
+    except IdentityRefused as refusal:
+        return failed(pending.redirect_url, "token_exchange_failed", str(refusal))
+    except IdentityUnavailable:
+        return failed(home, "server_error", "the identity server cannot be reached; try again shortly")
+    AUTH_REQUESTS.labels("login", "ok").inc()
+    return RedirectResponse(with_tokens(pending.redirect_url, tokens), status_code=302, headers=PRIVATE)
+
+
+_REASONS = frozenset({"invalid_request", "invalid_state", "token_exchange_failed", "server_error"})
