@@ -89,6 +89,7 @@ def load_settings(
     config_text: str | None = None,
     env_text: str | None = None,
     config_label: str = "jan.yaml",
+    combinations: bool = True,
 ) -> LoadedSettings:
     """Load the settings: defaults, profiles, jan.yaml, .env, environment, flags; the later one wins.
 
@@ -100,6 +101,7 @@ def load_settings(
         config_text: What to take for the content of jan.yaml, to try a change before it is written.
         env_text: What to take for the content of .env, likewise.
         config_label: What jan.yaml is called in messages.
+        combinations: Whether values that do not go together are refused.
 
     Raises:
         SettingsError: A file cannot be read, a key or variable is unknown, a value is wrong, or values do
@@ -130,7 +132,7 @@ def load_settings(
             said.setdefault(entry.key, []).append(entry)
     settings, wrong = _validated(said)
     problems += wrong
-    if settings is not None:
+    if settings is not None and combinations:
         problems += [_placed(problem, said) for problem in impossible(settings)]
     if problems or settings is None:
         raise SettingsError(problems)
@@ -171,14 +173,19 @@ def _validated(said: Mapping[str, Sequence[Entry]]) -> tuple[Settings | None, li
     try:
         return Settings.model_validate(tree), []
     except ValidationError as error:
-        problems = [_problem(details, said) for details in error.errors(include_url=False)]
+        problems = [problem_of(details, said) for details in error.errors(include_url=False)]
         # A value that follows from a wrong one is wrong as well; saying so would only confuse.
         stated = [problem for problem in problems if problem.source]
         return None, stated or problems
 
 
-def _problem(details: Any, said: Mapping[str, Sequence[Entry]]) -> Problem:
-    """Put one of pydantic's errors into words for the operator."""
+def problem_of(details: Any, said: Mapping[str, Sequence[Entry]]) -> Problem:
+    """Put one of pydantic's errors into words for the operator.
+
+    Args:
+        details: One item of `ValidationError.errors()`.
+        said: What the sources say, by dotted key.
+    """
     path = [str(part) for part in details["loc"]]
     key = ".".join(path)
     while path and ".".join(path) not in all_keys():
