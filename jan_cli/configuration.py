@@ -1,0 +1,43 @@
+"""Loading the settings for a command, and showing what is wrong with them as every error is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jan_cli.console import CommandError
+
+if TYPE_CHECKING:
+    from jan_server.settings.errors import SettingsError
+    from jan_server.settings.loading import LoadedSettings
+
+
+def configuration(
+    home: Path, profiles: Sequence[str] = (), flags: Mapping[str, Any] | None = None
+) -> LoadedSettings:
+    """The settings that hold in a home folder.
+
+    Args:
+        home: `$JAN_HOME`; it may not exist yet.
+        profiles: The values of `--profile`; without any, those of the configuration.
+        flags: Settings that the command line gives, by dotted key; None means "not given".
+
+    Raises:
+        CommandError: The configuration cannot be used.
+    """
+    from jan_server.settings.errors import SettingsError
+    from jan_server.settings.loading import load_settings
+
+    try:
+        return load_settings(home, profiles, flags)
+    except SettingsError as error:
+        raise unusable(error) from None
+
+
+def unusable(error: SettingsError) -> CommandError:
+    """The error that tells everything that is wrong with a configuration."""
+    if len(error.problems) == 1:
+        return CommandError(str(error), "jan config explain KEY says what a setting means.")
+    lines = "".join(f"\n  {problem}" for problem in error.problems)
+    return CommandError(f"The configuration has {len(error.problems)} problems:{lines}")
