@@ -41,3 +41,18 @@ def unusable(error: SettingsError) -> CommandError:
         return CommandError(str(error), "jan config explain KEY says what a setting means.")
     lines = "".join(f"\n  {problem}" for problem in error.problems)
     return CommandError(f"The configuration has {len(error.problems)} problems:{lines}")
+
+
+def load_existing(context: typer.Context, profiles: Sequence[str] = ()) -> LoadedSettings:
+    """Loads the settings of a home folder that has been configured, and shows what is doubtful in them.
+
+    Raises:
+        CommandError: There is no configuration yet, or it cannot be used.
+    """
+    home = JanHome(invocation(context).home)
+    if not home.config_file.exists():
+        raise CommandError(f"There is no configuration in {home.root} yet.", "Make one: jan quickstart")
+    loaded = load(context, profiles)
+    for warning in loaded.warnings:
+        warn(warning)
+    return loaded
