@@ -71,7 +71,7 @@ async def ensure_user(session: AsyncSession, principal: Principal) -> int:
             "deleted_at": None,
         },
     )
-    return int((await session.execute(statement.returning(col(User.id)))).scalar_one())
+    return int((await session.exec(statement.returning(col(User.id)))).scalar_one())
 
 
 class UserDirectory:

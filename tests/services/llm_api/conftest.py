@@ -1,0 +1,142 @@
+"""The LLM API as its callers meet it, in front of a realm and a database of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import aiohttp
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from jan_server.authentication.identity_header import IdentitySigner
+from jan_server.http.context import ServiceContext
+from jan_server.services.llm_api.accounts import Accounts
+from jan_server.services.llm_api.app import create_app, identity_address
+from jan_server.services.llm_api.identity_server import IdentityServer
+from jan_server.settings.tree import Settings
+from tests.doubles.keycloak import BACKEND_SECRET, Keycloak
+
+HEADER_SECRET = "the header secret of the test platform"
+
+
+@pytest.fixture
+async def keycloak() -> AsyncIterator[Keycloak]:
+    """A scripted Keycloak, for what a working one does not do."""
+    async with Keycloak().running() as running:
+        yield running
+
+
+@pytest.fixture
+async def issuer_url(keycloak: Keycloak) -> str:
+    return keycloak.url
+
+
+def settings_for(issuer_url: str, **llm_api: Any) -> Settings:
+    """Settings of an LLM API whose identity server is at `issuer_url`."""
+    return Settings.model_validate(
+        {
+            "identity": {"header_secret": HEADER_SECRET},
+            "infrastructure": {
+                "auth": {
+                    "keycloak": {
+                        "base_url": issuer_url,
+                        "public_url": issuer_url,
+                        "backend_client_secret": BACKEND_SECRET,
+                    }
+                }
+            },
+            "services": {"llm_api": llm_api},
+        }
+    )
+
+
+class Start(Protocol):
+    """Starts an LLM API with some settings of its own; gives a client of its front door."""
+
+    def __call__(self, issuer_url: str, **llm_api: Any) -> Awaitable[httpx.AsyncClient]: ...
+
+
+@pytest.fixture
+async def start(context: Callable[[Settings], ServiceContext]) -> AsyncIterator[Start]:
+    async with AsyncExitStack() as stack:
+
+        async def run(issuer_url: str, **llm_api: Any) -> httpx.AsyncClient:
+            app = create_app(context(settings_for(issuer_url, **llm_api)))
+            assert isinstance(app, FastAPI)
+            await stack.enter_async_context(app.router.lifespan_context(app))
+            transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+            return await stack.enter_async_context(
+                httpx.AsyncClient(transport=transport, base_url="http://llm-api")
+            )
+
+        yield run
+
+
+@pytest.fixture
+async def llm_api(start: Start, issuer_url: str) -> httpx.AsyncClient:
+    return await start(issuer_url)
+
+
+@pytest.fixture
+async def identity(client: aiohttp.ClientSession, issuer_url: str) -> IdentityServer:
+    """The realm, seen by its service account: how tests prepare users."""
+    return IdentityServer(client, identity_address(settings_for(issuer_url)))
+
+
+@pytest.fixture
+async def accounts(identity: IdentityServer) -> Accounts:
+    return Accounts(identity)
+
+
+@dataclass(frozen=True)
+class Person:
+    """A registered user with a token."""
+
+    id: str
+    email: str
+    password: str
+    token: str
+    refresh_token: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return bearer(self.token)
+
+
+@pytest.fixture
+async def register(identity: IdentityServer, accounts: Accounts) -> Callable[..., Awaitable[Person]]:
+    """Makes a user with some roles and logs it in."""
+
+    async def make(*roles: str) -> Person:
+        name = f"person-{uuid.uuid4().hex[:8]}"
+        email, password = f"{name}@example.org", "a long pass phrase"
+        user_id = await accounts.create(username=name, email=email, password=password, attributes={})
+        for role in roles:
+            await accounts.add_role(user_id, role)
+        tokens = await identity.password_grant(email, password)
+        return Person(user_id, email, password, tokens.access_token, tokens.refresh_token)
+
+    return make
+
+
+@pytest.fixture
+def signer() -> IdentitySigner:
+    """Signs as the platform's gateway does."""
+    return IdentitySigner(HEADER_SECRET)
+
+
+def bearer(credential: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {credential}"}
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
+    """Ask until `condition` holds; TimeoutError when it never does."""
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110 - what is waited for is on the other side
+            await asyncio.sleep(0.05)
