@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Identity, Index, Text
+from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Identity, Index, Table, Text
 from sqlmodel import Field
 
-from jan_server.services.llm_api.tables import SCHEMA, StampedTable
+from jan_server.services.llm_api.tables import SCHEMA, LlmApiTable, StampedTable
 
 
 class BranchRow(StampedTable, table=True):
@@ -47,3 +47,7 @@ class BranchRow(StampedTable, table=True):
     forked_from_item_id: str | None = Field(default=None, max_length=50)
     item_count: int = 0
     deleted_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
+
+
+BRANCHES: Table = LlmApiTable.metadata.tables[f"{SCHEMA}.conversation_branches"]
+"""The table itself, for statements that need no mapped objects."""

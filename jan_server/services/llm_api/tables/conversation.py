@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Identity, Index, Integer, text
+from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Identity, Index, Integer, Table, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
-from jan_server.services.llm_api.tables import SCHEMA, StampedTable
+from jan_server.services.llm_api.tables import SCHEMA, LlmApiTable, StampedTable
 
 _ALIVE = text("deleted_at IS NULL")
 
@@ -68,3 +68,7 @@ class ConversationRow(StampedTable, table=True):
     )
     project_public_id: str | None = Field(default=None, max_length=50)
     deleted_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
+
+
+CONVERSATIONS: Table = LlmApiTable.metadata.tables[f"{SCHEMA}.conversations"]
+"""The table itself, for statements that need no mapped objects."""

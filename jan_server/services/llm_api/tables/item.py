@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Identity, Index, Text, func, text
+from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Identity, Index, Table, Text, func, text
 from sqlmodel import Field
 
 from jan_server.services.llm_api.tables import SCHEMA, LlmApiTable, now
@@ -67,3 +67,7 @@ class ItemRow(LlmApiTable, table=True):
     )
     completed_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
     incomplete_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
+
+
+ITEMS: Table = LlmApiTable.metadata.tables[f"{SCHEMA}.conversation_items"]
+"""The table itself, for statements that need no mapped objects."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Identity, Index, Integer, Text, text
+from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Identity, Index, Integer, Table, Text, text
 from sqlmodel import Field
 
-from jan_server.services.llm_api.tables import SCHEMA, StampedTable
+from jan_server.services.llm_api.tables import SCHEMA, LlmApiTable, StampedTable
 
 
 class ProjectRow(StampedTable, table=True):
@@ -44,3 +44,7 @@ class ProjectRow(StampedTable, table=True):
     favorite: bool = False
     archived_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
     deleted_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
+
+
+PROJECTS: Table = LlmApiTable.metadata.tables[f"{SCHEMA}.projects"]
+"""The table itself, for statements that need no mapped objects."""
