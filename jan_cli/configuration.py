@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jan_cli.console import CommandError
+from jan_cli.console import CommandError, warn
+from jan_server.settings.home import JanHome
 
 if TYPE_CHECKING:
     from jan_server.settings.errors import SettingsError
@@ -43,16 +44,15 @@ def unusable(error: SettingsError) -> CommandError:
     return CommandError(f"The configuration has {len(error.problems)} problems:{lines}")
 
 
-def load_existing(context: typer.Context, profiles: Sequence[str] = ()) -> LoadedSettings:
-    """Loads the settings of a home folder that has been configured, and shows what is doubtful in them.
+def existing_configuration(home: Path, profiles: Sequence[str] = ()) -> LoadedSettings:
+    """The settings of a home folder that has been configured; what is doubtful in them is shown.
 
     Raises:
         CommandError: There is no configuration yet, or it cannot be used.
     """
-    home = JanHome(invocation(context).home)
-    if not home.config_file.exists():
-        raise CommandError(f"There is no configuration in {home.root} yet.", "Make one: jan quickstart")
-    loaded = load(context, profiles)
+    if not JanHome(home).config_file.exists():
+        raise CommandError(f"There is no configuration in {home} yet.", "Make one: jan quickstart")
+    loaded = configuration(home, profiles)
     for warning in loaded.warnings:
         warn(warning)
     return loaded
