@@ -92,6 +92,12 @@ class LazyCommands(TyperGroup):
         except (typer.Exit, typer.Abort, typer.TyperException, EOFError, BrokenPipeError):
             raise
         except Exception as error:
+            if type(error).__name__ == "SettingsError":
+                # By its name, because importing the class would cost every command its time.
+                show_error(
+                    str(error), "jan config validate checks all of it; jan config explain KEY says more."
+                )
+                raise typer.Exit(1) from error
             show_unexpected(error, verbose=bool(ctx.params.get("verbose")))
             raise typer.Exit(1) from error
 

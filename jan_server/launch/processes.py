@@ -44,18 +44,29 @@ def wait_gone(process: psutil.Process, seconds: float) -> bool:
     return True
 
 
-def memory_bytes(pid: int) -> int:
-    """Resident memory of a process and all its children, or 0 when it is gone."""
+def resident_bytes(pid: int) -> int:
+    """Resident memory of one process, or 0 when it is gone."""
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+def family_bytes(pid: int) -> int:
+    """Memory of a process and all its children, or 0 when it is gone.
+
+    What they share is left out where the system tells it apart, else it is counted once for each.
+    """
     try:
         process = psutil.Process(pid)
         family = [process, *process.children(recursive=True)]
     except psutil.Error:
         return 0
-    return sum(_own_memory(member) for member in family)
+    return sum(_private_bytes(member) for member in family)
 
 
-def _own_memory(process: psutil.Process) -> int:
+def _private_bytes(process: psutil.Process) -> int:
     try:
-        return int(process.memory_info().rss)
-    except psutil.Error:
-        return 0
+        return int(process.memory_full_info().uss)
+    except (psutil.Error, AttributeError):
+        return resident_bytes(process.pid)

@@ -195,9 +195,10 @@ def read_state(home: Path) -> StackState | None:
 
 def running_state(home: Path) -> StackState | None:
     """The state of the server that runs with this home, or None when none does."""
-    if running_pid(home) is None:
-        return None
-    return read_state(home)
+    pid = running_pid(home)
+    state = read_state(home) if pid is not None else None
+    # A command that uses the database for a moment holds the lock too; the file is then an older server's.
+    return state if state is not None and state.pid == pid else None
 
 
 def running_pid(home: Path) -> int | None:

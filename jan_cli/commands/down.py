@@ -1,0 +1,69 @@
+"""`jan down`: stop the platform in order, and with --clean remove its data."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jan_cli.console import CommandError, confirm, invocation, note, warn
+from jan_server.launch.detached import stop_server
+from jan_server.launch.state import running_pid
+from jan_server.settings.home import JanHome
+
+_PATIENCE_SECONDS = 60.0
+
+
+def command(
+    context: typer.Context,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Also remove the data: database, media, logs.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before removing data.")] = False,
+    timeout: Annotated[
+        float, typer.Option(help="Seconds before the stop is hurried, and then forced.", min=0)
+    ] = _PATIENCE_SECONDS,
+) -> None:
+    """Stop the platform: open requests end first, then services, then the database.
+
+    --clean asks, then removes data/, logs/ and run/. Configuration, secrets and models stay.
+
+    Example: jan down --clean --yes
+    """
+    home = JanHome(invocation(context).home)
+    if clean and not confirm(
+        f"Remove every account, conversation and file of {home.root} (data/, logs/, run/)?", yes=yes
+    ):
+        raise CommandError("Nothing was stopped or removed.")
+    _stop(home.root, timeout)
+    if clean:
+        _remove(home)
+
+
+def _stop(home: Path, timeout: float) -> None:
+    pid = running_pid(home)
+    if pid is None:
+        note("Jan Server is not running.")
+        return
+    begun = time.monotonic()
+    if stop_server(home, seconds=timeout):
+        note(f"Stopped ({time.monotonic() - begun:.1f} s).")
+    else:
+        warn(
+            "The server did not end and was killed.",
+            "Nothing that was committed is lost; the next start recovers the database.",
+        )
+
+
+def _remove(home: JanHome) -> None:
+    for folder in (home.data, home.logs, home.run):
+        try:
+            shutil.rmtree(folder)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise CommandError(f"{folder} could not be removed: {error.strerror or error}") from error
+    note("Removed data/, logs/ and run/. Configuration, secrets and models are still there.")

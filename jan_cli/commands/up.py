@@ -1,0 +1,181 @@
+"""`jan up`: start the platform, in the foreground with a live table or in the background."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jan_cli.configuration import existing_configuration
+from jan_cli.console import CommandError, invocation, note, print_json, stdout, warn
+from jan_cli.start_table import StartTable
+from jan_server.launch.state import Phase, StackState, running_pid, running_state
+
+if TYPE_CHECKING:
+    from jan_server.launch.plan import Plan
+    from jan_server.settings.tree import Settings
+
+
+def command(
+    context: typer.Context,
+    services: Annotated[
+        list[str] | None,
+        typer.Argument(help="Start only these services and what they need.", show_default=False),
+    ] = None,
+    profile: Annotated[
+        list[str] | None,
+        typer.Option("--profile", "-p", help="A profile to use; may be repeated.", show_default=False),
+    ] = None,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background.")] = False,
+    timeout: Annotated[
+        float, typer.Option(help="With -d: how many seconds the start may take.", min=1)
+    ] = 180.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the state as JSON once ready.")] = False,
+) -> None:
+    """Start the platform and keep it running until Ctrl-C, or in the background with -d.
+
+    Parts start in the order of their needs; each is asked whether it is ready. What is running
+    already is left alone. A second Ctrl-C hurries the stop.
+
+    Example: jan up -d --profile local
+    """
+    here = invocation(context)
+    if _is_running(here.home, as_json=as_json):
+        return
+    from jan_server.launch.plan import make_plan
+    from jan_server.stack.catalogue import UnknownPartError
+    from jan_server.stack.selection import select
+
+    loaded = existing_configuration(here.home, profile or ())
+    try:
+        parts = select(loaded.profiles, services or ())
+    except UnknownPartError as error:
+        raise CommandError(str(error)) from error
+    if detach:
+        state = _start_in_background(here.home, profile or [], services or [], timeout, quiet=as_json)
+        _announce(state, loaded.settings, as_json=as_json, detached=True)
+    else:
+        plan = make_plan(loaded.settings, parts, [chosen.name for chosen in loaded.profiles])
+        _serve_here(here.home, plan, loaded.settings, as_json=as_json)
+
+
+def _is_running(home: Path, *, as_json: bool) -> bool:
+    pid = running_pid(home)
+    if pid is None:
+        return False
+    state = running_state(home)
+    if state is None:
+        raise CommandError(
+            f"Another jan command (pid {pid}) works on {home} right now.", "Try again when it has ended."
+        )
+    if as_json:
+        print_json(asdict(state))
+    else:
+        word = "running" if state.phase is Phase.READY else state.phase.value
+        note(f"Jan Server is already {word} (pid {pid}); nothing was changed. See: jan status")
+    return True
+
+
+def _start_in_background(
+    home: Path, profiles: list[str], services: list[str], timeout: float, *, quiet: bool
+) -> StackState:
+    from jan_server.launch.detached import DetachedStartError, start_detached
+
+    table = StartTable(quiet=quiet)
+    try:
+        with table:
+            return start_detached(home, profiles, services, seconds=timeout, watch=table.show)
+    except DetachedStartError as error:
+        raise _start_failure(home, error.state, str(error)) from error
+
+
+def _serve_here(home: Path, plan: Plan, settings: Settings, *, as_json: bool) -> None:
+    from jan_server.launch.ports import PortsBusyError
+    from jan_server.launch.serve import serve
+    from jan_server.launch.state import AlreadyRunningError, StateBoard
+
+    table = StartTable(quiet=as_json)
+    told: set[Phase] = set()
+
+    def changed(state: StackState) -> None:
+        table.show(state)
+        if state.phase in told:
+            return
+        told.add(state.phase)
+        if state.phase is Phase.READY:
+            table.stop()
+            _announce(state, settings, as_json=as_json, detached=False)
+        elif state.phase is Phase.STOPPING:
+            table.stop()
+            note("Stopping … (Ctrl-C again hurries)")
+
+    def attach(board: StateBoard) -> None:
+        board.watch = changed
+        changed(board.state)
+
+    try:
+        with table:
+            last = serve(plan, settings, home, watch=attach)
+    except (AlreadyRunningError, PortsBusyError) as error:
+        raise CommandError(str(error)) from error
+    if last.phase is Phase.FAILED:
+        raise _start_failure(home, last, last.detail)
+    note("Stopped.")
+
+
+def _announce(state: StackState, settings: Settings, *, as_json: bool, detached: bool) -> None:
+    if as_json:
+        print_json(asdict(state))
+        return
+    from jan_server.stack.catalogue import GATEWAY
+
+    gateway = state.part(GATEWAY.name)
+    stdout.print()
+    for part in state.parts:
+        if part.phase is Phase.STOPPED and part.detail:
+            warn(f"{part.name}: {part.detail}")
+        elif part.phase is Phase.FAILED:
+            warn(f"{part.name}: {part.detail}", f"jan logs {part.name}")
+    if gateway is not None:
+        base = settings.infrastructure.gateway.public_url.rstrip("/")
+        stdout.print(f"Jan Server is ready at [bold]{base}[/bold]  (API documentation: {base}/api/swagger)")
+        stdout.print("\nTry it:\n")
+        stdout.print(sample_request(base), markup=False)
+        stdout.print()
+    else:
+        stdout.print("Ready.")
+    how = "jan status · jan logs -f · jan down" if detached else "Ctrl-C stops it · jan status · jan logs -f"
+    stdout.print(how, style="dim")
+
+
+def sample_request(base: str) -> str:
+    """A request that works when it is pasted into a shell: a guest's token, then a chat.
+
+    Args:
+        base: The address of the gateway.
+    """
+    body = '{"messages": [{"role": "user", "content": "Say hello in one short sentence."}]}'
+    return (
+        f"TOKEN=$(curl -s -X POST {base}/llm/auth/guest-login"
+        """ | sed 's/.*"access_token": *"\\([^"]*\\)".*/\\1/')\n"""
+        f'curl -s {base}/v1/chat/completions -H "Authorization: Bearer $TOKEN"'
+        f" -H 'Content-Type: application/json' \\\n  -d '{body}'"
+    )
+
+
+def _start_failure(home: Path, state: StackState | None, reason: str) -> CommandError:
+    """The error that shows which part failed and what it said last."""
+    from jan_server.telemetry.log_files import tail
+
+    failed = [part for part in (state.parts if state else ()) if part.phase is Phase.FAILED]
+    for part in failed[:1]:
+        entries = tail(home / "logs", part.name, 10)
+        if entries:
+            note(f"\nThe last log lines of {part.name}:")
+            for entry in entries:
+                note(f"  {entry.level:8} {entry.message}")
+            note("")
+    remedy = f"More: jan logs {failed[0].name}" if failed else "More: jan logs server"
+    return CommandError(reason or "The platform did not start.", remedy)

@@ -1,0 +1,268 @@
+"""The in-process mode: every service on one event loop, children beside it, in the order of their needs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+import aiohttp
+from starlette.types import ASGIApp
+
+from jan_server.http.client import open_client
+from jan_server.http.context import ServiceContext
+from jan_server.launch import database
+from jan_server.launch.children import ChildFailedError, ChildNotes, Program, SupervisedChild
+from jan_server.launch.engine import EngineMissingError, engine_program
+from jan_server.launch.health import probe, until_ready
+from jan_server.launch.plan import Kind, Plan, PlannedPart
+from jan_server.launch.ports import PortsBusyError, bind, check
+from jan_server.launch.running_service import RunningService, import_factory
+from jan_server.launch.state import Phase, StateBoard
+from jan_server.settings.tree import Settings
+from jan_server.stack.catalogue import INFERENCE, POSTGRES
+from jan_server.stack.order import start_order
+from jan_server.stack.service import Child, Service
+from jan_server.telemetry.logs import LogSink
+
+_EXTERNAL_SECONDS = 30.0
+
+log = logging.getLogger("jan.server.launch")
+
+
+class StackFailedError(RuntimeError):
+    """The stack did not start.
+
+    Attributes:
+        name: The part that failed.
+        reason: Why.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name} did not start: {reason}")
+        self.name = name
+        self.reason = reason
+
+
+class InProcessStack:
+    """A running stack.
+
+    Args:
+        plan: What to run.
+        settings: The settings.
+        home: `$JAN_HOME`; this process holds its lock.
+        board: Where the states are kept.
+        sink: Where the children's output goes.
+    """
+
+    def __init__(self, plan: Plan, settings: Settings, home: Path, board: StateBoard, sink: LogSink) -> None:
+        self.plan = plan
+        self.settings = settings
+        self.home = home
+        self.board = board
+        self.sink = sink
+        self._notes = ChildNotes(home)
+        self._client: aiohttp.ClientSession | None = None
+        self._services: dict[str, RunningService] = {}
+        self._children: dict[str, SupervisedChild] = {}
+        self._ready: dict[str, asyncio.Event] = {}
+        self._background: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Start everything: at once what needs nothing, the rest as soon as what it needs is ready.
+
+        Raises:
+            PortsBusyError: A port is taken; nothing was started.
+            StackFailedError: A part failed; the others are still to be stopped.
+        """
+        await asyncio.to_thread(self._notes.end_leftovers)
+        busy = check(self.plan.ports())
+        if busy:
+            raise PortsBusyError(busy)
+        for planned in self.plan.parts:
+            if planned.kind is Kind.SERVICE and planned.port is not None:
+                bound = bind(planned.port.host, planned.port.port)
+                self._services[planned.name] = RunningService(planned, bound)
+        self._client = open_client()
+        imports = self._begin_imports()
+        self._ready = {planned.name: asyncio.Event() for planned in self.plan.parts}
+        starts = {
+            asyncio.create_task(self._start_part(planned, imports), name=f"start {planned.name}")
+            for planned in self.plan.parts
+        }
+        try:
+            done, _ = await asyncio.wait(starts, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            pending = [task for task in (*starts, *imports.values()) if not task.done()]
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+        for task in done:
+            task.result()
+        self._background.append(asyncio.create_task(self._tick()))
+
+    async def stop(self, hurry: asyncio.Event) -> None:
+        """Stop in order: the front door first, then the services, then the children.
+
+        Args:
+            hurry: Once set, nothing is waited for any more.
+        """
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        for name in reversed(start_order(planned.part for planned in self.plan.parts)):
+            if name in self._services:
+                await self._stop_service(self._services[name], hurry)
+        for name in reversed(start_order(planned.part for planned in self.plan.parts)):
+            if name in self._children:
+                self.board.set_part(name, Phase.STOPPING)
+                await self._stop_child(self._children[name], hurry)
+        if self._client is not None:
+            await self._client.close()
+
+    def _begin_imports(self) -> dict[str, asyncio.Task[Callable[..., ASGIApp]]]:
+        # One after the other, in the order of need: imports in parallel only wait for each other.
+        lock = asyncio.Lock()
+
+        async def load(service: Service) -> Callable[..., ASGIApp]:
+            async with lock:
+                return await asyncio.to_thread(import_factory, service)
+
+        order = start_order(planned.part for planned in self.plan.parts)
+        services = [self._services[name].service for name in order if name in self._services]
+        return {service.name: asyncio.create_task(load(service)) for service in services}
+
+    async def _start_part(
+        self, planned: PlannedPart, imports: Mapping[str, asyncio.Task[Callable[..., ASGIApp]]]
+    ) -> None:
+        for need in planned.part.needs:
+            if need in self._ready:
+                await self._ready[need].wait()
+        self.board.set_part(planned.name, Phase.STARTING)
+        try:
+            if planned.kind is Kind.EXTERNAL:
+                await self._reach_external(planned)
+            elif isinstance(planned.part, Child):
+                await self._start_child(planned.part, planned)
+            else:
+                await self._start_service(planned, await imports[planned.name])
+        except StackFailedError:
+            raise
+        except Exception as error:
+            reason = error.reason if isinstance(error, ChildFailedError) else _reason(error)
+            logging.getLogger(f"jan.{planned.name}.launch").exception("could not start: %s", reason)
+            self.board.set_part(planned.name, Phase.FAILED, detail=reason)
+            raise StackFailedError(planned.name, reason) from error
+        self._ready[planned.name].set()
+
+    async def _start_service(self, planned: PlannedPart, factory: Callable[..., ASGIApp]) -> None:
+        assert self._client is not None
+        running = self._services[planned.name]
+        context = ServiceContext(
+            settings=self.settings,
+            home=self.home,
+            database_url=database.database_url(self.settings, self.home),
+            client=self._client,
+        )
+        apps = {name: other.app for name, other in self._services.items() if other.app is not None}
+        await running.start(factory, context, apps)
+        self.board.set_part(planned.name, Phase.READY, pid=os.getpid())
+
+    async def _start_child(self, child: Child, planned: PlannedPart) -> None:
+        try:
+            program = self._program(child, planned)
+        except EngineMissingError as error:
+            self.board.set_part(child.name, Phase.STOPPED, detail=str(error))
+            log.warning("%s: %s", child.name, error)
+            return
+        supervised = SupervisedChild(program, self._notes, self.sink, self._report(child))
+        self._children[child.name] = supervised
+        if child is POSTGRES:
+            await supervised.start()
+            await self._open_database()
+            self.board.set_part(child.name, Phase.READY)
+            return
+        try:
+            await supervised.start()
+        except ChildFailedError as error:
+            if child.essential:
+                raise
+            log.warning("%s", error)
+
+    def _program(self, child: Child, planned: PlannedPart) -> Program:
+        if child is POSTGRES:
+            return database.embedded(self.settings, self.home).program()
+        assert child is INFERENCE and child.health_path is not None
+        return engine_program(self.settings, self.home, planned)
+
+    def _report(self, child: Child) -> Callable[[Phase, str, int, int], None]:
+        def report(phase: Phase, detail: str, pid: int, restarts: int) -> None:
+            # The database counts as ready once it is migrated too; `_start_child` says so the first time.
+            if child is POSTGRES and phase is Phase.READY and not self._ready[child.name].is_set():
+                phase = Phase.STARTING
+            self.board.set_part(child.name, phase, detail=detail, pid=pid, restarts=restarts)
+
+        return report
+
+    async def _open_database(self) -> None:
+        if self.plan.find(POSTGRES.name) is None:
+            return
+        external = self.settings.infrastructure.database.url.get_secret_value()
+        if not external:
+            await asyncio.to_thread(database.embedded(self.settings, self.home).ensure_database)
+        url = database.database_url(self.settings, self.home)
+        automatic = self.settings.services.llm_api.auto_migrate
+        await asyncio.to_thread(database.migrate, url, self.plan.schemas(), automatic=automatic)
+
+    async def _reach_external(self, planned: PlannedPart) -> None:
+        if planned.part is POSTGRES:
+            url = self.settings.infrastructure.database.url.get_secret_value()
+            health = await database.wait_for_external(url)
+            if not health.ok:
+                raise StackFailedError(planned.name, f"the database of DATABASE_URL: {health.detail}")
+            await self._open_database()
+        elif planned.health_path:
+            health = await until_ready(
+                lambda: probe(planned.address, planned.health_path), seconds=_EXTERNAL_SECONDS
+            )
+            if not health.ok:
+                raise StackFailedError(planned.name, f"{planned.address}: {health.detail}")
+        self.board.set_part(planned.name, Phase.READY)
+
+    async def _stop_service(self, running: RunningService, hurry: asyncio.Event) -> None:
+        name = running.service.name
+        self.board.set_part(name, Phase.STOPPING)
+        drain: timedelta = self.settings.server.drain_timeout
+        try:
+            await running.stop(drain.total_seconds(), hurry)
+        except Exception:
+            logging.getLogger(f"jan.{name}.launch").exception("could not stop in order")
+        self.board.set_part(name, Phase.STOPPED)
+
+    @staticmethod
+    async def _stop_child(child: SupervisedChild, hurry: asyncio.Event) -> None:
+        stopping = asyncio.create_task(child.stop(hurry=hurry.is_set()))
+        hurried = asyncio.create_task(hurry.wait())
+        await asyncio.wait({stopping, hurried}, return_when=asyncio.FIRST_COMPLETED)
+        if not stopping.done():
+            await child.stop(hurry=True)
+        hurried.cancel()
+        with suppress(Exception):
+            await stopping
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            for running in self._services.values():
+                if running.listener is not None:
+                    await running.listener.tick()
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).strip()
+    named = isinstance(error, OSError | RuntimeError | ValueError)
+    return text if text and named else f"{type(error).__name__}: {text}"
