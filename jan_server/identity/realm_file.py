@@ -7,10 +7,10 @@ Keycloak. Secrets are in the settings and stand in no file that is kept in the r
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from jan_server.identity.keys import private_pem, read_private_key
+from jan_server.settings.resources import templates_dir
 from jan_server.settings.tree import Settings
 
 TEMPLATE = "keycloak/jan-realm.json.j2"
@@ -40,12 +40,8 @@ _USER_PROFILE = {
 }
 
 
-def read_realm_file(settings: Settings, templates: Path) -> dict[str, Any]:
+def read_realm_file(settings: Settings) -> dict[str, Any]:
     """Render the realm file with the settings and parse it.
-
-    Args:
-        settings: The settings.
-        templates: The folder that holds `keycloak/jan-realm.json.j2`.
 
     Returns:
         A realm in Keycloak's representation (RealmRepresentation).
@@ -53,11 +49,11 @@ def read_realm_file(settings: Settings, templates: Path) -> dict[str, Any]:
     Raises:
         ValueError: A setting that the file needs is missing or wrong; the text names it.
     """
-    representation: dict[str, Any] = json.loads(render_realm_file(settings, templates))
+    representation: dict[str, Any] = json.loads(render_realm_file(settings))
     return representation
 
 
-def render_realm_file(settings: Settings, templates: Path) -> str:
+def render_realm_file(settings: Settings) -> str:
     """Render the realm file with the settings, as text that Keycloak imports.
 
     Raises:
@@ -66,7 +62,7 @@ def render_realm_file(settings: Settings, templates: Path) -> str:
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates),
+        loader=jinja2.FileSystemLoader(templates_dir()),
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # noqa: S701 - JSON, where every value goes through `tojson`
     )
