@@ -38,8 +38,11 @@ def configuration(
 
 def unusable(error: SettingsError) -> CommandError:
     """The error that tells everything that is wrong with a configuration."""
+    from jan_server.settings.keys import all_keys
+
     if len(error.problems) == 1:
-        return CommandError(str(error), "jan config explain KEY says what a setting means.")
+        key = error.problems[0].key
+        return CommandError(str(error), f"See: jan config explain {key}" if key in all_keys() else None)
     lines = "".join(f"\n  {problem}" for problem in error.problems)
     return CommandError(f"The configuration has {len(error.problems)} problems:{lines}")
 

@@ -184,7 +184,7 @@ def export(
     reveal: Reveal = False,
     profile: Profiles = None,
 ) -> None:
-    """Write all settings as variables (env, docker-env) or as a tree (json, yaml), always in the same order."""
+    """Write all settings, in a fixed order: as variables (env, docker-env) or as a tree (json, yaml)."""
     from jan_server.settings import exporters
     from jan_server.settings.private_file import write_private
 
@@ -211,7 +211,7 @@ def set_(
         str | None, typer.Argument(help="The value. Without it a secret is asked for, or read from a pipe.")
     ] = None,
 ) -> None:
-    """Set a key: in jan.yaml with its comments kept, or in .env if it is a secret. Checked before it is written."""
+    """Set a key: a secret in .env, anything else in jan.yaml; comments stay, and nonsense is refused."""
     from jan_server.settings.changes import set_value
     from jan_server.settings.errors import SettingsError
     from jan_server.settings.home import JanHome

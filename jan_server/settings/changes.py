@@ -19,7 +19,7 @@ from jan_server.settings.keys import all_keys, all_variables
 from jan_server.settings.loading import Provenance, load_settings, problem_of, value_of
 from jan_server.settings.private_file import write_private
 from jan_server.settings.quickstart import CONFIG_HEADER
-from jan_server.settings.sources import yaml_layer
+from jan_server.settings.sources import Entry, yaml_layer
 from jan_server.settings.tree import Settings, plant
 from jan_server.settings.yaml_file import change_yaml, read_text, read_yaml
 
@@ -96,7 +96,10 @@ def _typed(key: str, text: str) -> Any:
     try:
         return value_of(Settings.model_validate(tree), key)
     except ValidationError as error:
-        raise SettingsError(problem_of(details, {}) for details in error.errors(include_url=False)) from None
+        said = {key: [Entry(key, text, "")]}
+        raise SettingsError(
+            problem_of(details, said) for details in error.errors(include_url=False)
+        ) from None
 
 
 def _keys_of(config: str) -> set[str]:

@@ -31,6 +31,21 @@ from jan_server.settings.yaml_file import read_text, read_yaml
 
 _PROFILES = "meta.profiles"
 
+# Pydantic's kinds of errors in the words of an operator; the others keep pydantic's own.
+_WORDS = {
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "extra_forbidden": "unknown key",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "missing": "is needed",
+    "string_type": "must be text (quotes make text of anything)",
+    "tuple_type": "must be a list",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
@@ -192,8 +207,8 @@ def problem_of(details: Any, said: Mapping[str, Sequence[Entry]]) -> Problem:
         path.pop()
     entries = said.get(".".join(path), ())
     entry = entries[-1] if entries else None
-    message = str(details["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
-    message = message[:1].lower() + message[1:]
+    message = _WORDS.get(details["type"]) or str(details["msg"]).replace("Input should be", "must be")
+    message = message.removeprefix("Value error, ")
     suggestion = ""
     if entry and isinstance(entry.value, str | int | float) and not all_keys()[entry.key].secret:
         if repr(entry.value) not in message:
@@ -204,8 +219,6 @@ def problem_of(details: Any, said: Mapping[str, Sequence[Entry]]) -> Problem:
                 for choice in str(details["ctx"]["expected"]).replace(" or ", ",").split(",")
             ]
             suggestion = nearest(str(entry.value), choices, closeness=0.4)
-    if details["type"] == "extra_forbidden":
-        message = "unknown key"
     return Problem(key, message, entry.source if entry else "", suggestion)
 
 

@@ -14,6 +14,7 @@ from jan_server.settings.keys import all_keys
 from jan_server.settings.loading import LoadedSettings, load_settings
 from jan_server.settings.private_file import write_private
 from jan_server.settings.questions import Answers
+from jan_server.settings.tree import Settings
 from jan_server.settings.yaml_file import change_yaml, read_text
 
 PROVIDER_PROFILES = {"builtin": "local", "remote": "remote", "vllm-gpu": "vllm-gpu", "vllm-cpu": "vllm-cpu"}
@@ -52,8 +53,8 @@ def plan(home: JanHome, answers: Answers, environ: Mapping[str, str]) -> Plan:
     """
     config_before, env_before = read_text(home.config_file), read_text(home.env_file)
     before = load_settings(home, environ=environ, combinations=False).settings
-    values = _settings_of(answers, before.meta.profiles)
-    config_text = change_yaml(config_before or CONFIG_HEADER, values)
+    values = _settings_of(answers, before)
+    config_text = _config_text(home, config_before, values)
 
     # A variable in .env wins over jan.yaml, so an earlier one would hide the answer.
     stale = {name: None for key in values for name in all_keys()[key].variables}
@@ -92,12 +93,29 @@ def write(home: JanHome, prepared: Plan) -> None:
     write_private(home.config_file, prepared.config_text)
 
 
-def _settings_of(answers: Answers, profiles: tuple[str, ...]) -> dict[str, Any]:
-    """Say what the answers make of the settings in jan.yaml; None leaves a key to the profile."""
+def _config_text(home: JanHome, before: str, values: Mapping[str, Any]) -> str:
+    """Write the answers into jan.yaml, but leave out what the profiles and the defaults say anyway.
+
+    So the file stays short, and a profile that is named later (`jan up --profile full`) is not held back
+    by answers that nobody gave.
+    """
+    others = change_yaml(before or CONFIG_HEADER, dict.fromkeys(values))
+    profiles = values["meta.profiles"]
+    without = load_settings(home, profiles, environ={}, config_text=others, env_text="", combinations=False)
+    needed = {
+        key: value if key == "meta.profiles" or plain(without.provenance[key].value) != value else None
+        for key, value in values.items()
+    }
+    return change_yaml(before or CONFIG_HEADER, needed)
+
+
+def _settings_of(answers: Answers, before: Settings) -> dict[str, Any]:
+    """Say what the answers make of the settings; None leaves a key to the profiles."""
+    remote = answers.provider == "remote"
     own = {*PROVIDER_PROFILES.values(), "monitoring"}
     chosen = [
         PROVIDER_PROFILES[answers.provider],
-        *(name for name in profiles if name not in own),
+        *(name for name in before.meta.profiles if name not in own),
         *(["monitoring"] if answers.monitoring else []),
     ]
     values: dict[str, Any] = {
@@ -105,7 +123,7 @@ def _settings_of(answers: Answers, profiles: tuple[str, ...]) -> dict[str, Any]:
         "server.listen_address": answers.listen_address,
         "identity.mode": answers.identity,
         "inference.provider": None,
-        "inference.remote.enabled": answers.provider == "remote",
+        "inference.remote.enabled": remote or not before.inference.remote.url,
         "services.mcp_tools.search_engine": answers.search,
         "services.memory_tools.enabled": answers.memory,
         "services.llm_api.memory.enabled": answers.memory,
@@ -120,7 +138,7 @@ def _settings_of(answers: Answers, profiles: tuple[str, ...]) -> dict[str, Any]:
         values["monitoring.otel.enabled"] = None
     if answers.provider == "builtin":
         values["inference.llamacpp.model"] = answers.model
-    elif answers.provider == "remote":
+    elif remote:
         values["inference.remote.url"] = answers.remote_url
     else:
         values |= {"inference.vllm.model": answers.model, "inference.vllm.enabled": None}

@@ -149,6 +149,12 @@ class LlmApi(Section):
     model_provider_secret: SecretStr = setting(
         SecretStr(""), "Key that encrypts the keys of providers in the database.", "MODEL_PROVIDER_SECRET"
     )
+    max_user_message_tokens: int = setting(
+        24_000,
+        "Longest last user message of a chat in estimated tokens; 0 means no limit.",
+        "JAN_MAX_USER_MESSAGE_TOKENS",
+        ge=0,
+    )
     model_sync_enabled: bool = setting(
         True, "Whether providers are asked for their models regularly.", "MODEL_SYNC_ENABLED"
     )
