@@ -220,7 +220,30 @@ class Gateway(Section):
         50, "Largest request body, in megabytes.", "JAN_REQUEST_SIZE_LIMIT_MB", ge=1
     )
     cors_origins: TextList = setting(
-        ("*",), "Web origins that may call the gateway from a browser.", "JAN_CORS_ORIGINS"
+        (
+            "http://localhost",
+            "http://localhost:3000",
+            "http://localhost:3001",
+            "http://localhost:8080",
+            "http://127.0.0.1",
+            "http://127.0.0.1:3000",
+            "http://127.0.0.1:3001",
+            "http://127.0.0.1:8080",
+            "https://chat-dev.jan.ai",
+            "https://platform-dev.jan.ai",
+            "https://api-gateway-dev.jan.ai",
+            "https://chat.jan.ai",
+            "https://platform.jan.ai",
+        ),
+        "Web origins that may call the gateway from a browser, with credentials; * lets in every page, "
+        "without credentials.",
+        "JAN_CORS_ORIGINS",
+    )
+    trusted_ips: TextList = setting(
+        (),
+        "Addresses and networks of proxies in front of the gateway, whose X-Real-IP and X-Forwarded-* "
+        "headers are believed.",
+        "KONG_TRUSTED_IPS",
     )
 
 

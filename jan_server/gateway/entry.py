@@ -1,0 +1,167 @@
+"""What happens to a request's headers on entry, before any plugin: what no client may say is removed.
+
+Source: contract/gateway.md sections 6 and 8; Kong 3.5's `trusted_ips` and `X-Forwarded-*`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from starlette.types import Scope
+
+from jan_server.gateway.exchange import Header
+from jan_server.gateway.plugins.ip_restriction import Network, within
+from jan_server.gateway.router import split_port
+from jan_server.http.errors import invalid_request
+
+IDENTITY_PREFIXES = ("x-user-", "x-consumer-", "x-credential-", "x-jan-", "x-gateway-", "x-authenticated-")
+"""Beginnings of headers that speak about who a request is from."""
+
+IDENTITY_NAMES = frozenset({"x-anonymous-consumer", "x-auth-method", "x-principal-id", "x-scopes"})
+
+HOP_NAMES = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "upgrade",
+    }
+)
+"""Headers that concern one connection alone (RFC 9110, section 7.6.1); framing is the server's matter."""
+
+FORWARDED_NAMES = frozenset(
+    {
+        "x-real-ip",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-path",
+        "x-forwarded-prefix",
+        "x-kong-request-id",
+    }
+)
+"""Headers that the gateway writes anew for every request."""
+
+SINGLE_NAMES = (b"authorization", b"x-api-key", b"apikey", b"host", b"content-length")
+"""Headers of which two would mean different things to different readers."""
+
+_KNOWN_NAMES = 2_000
+_dropped: dict[bytes, bool] = {}
+
+
+def is_identity(name: str) -> bool:
+    """Whether a header speaks about who a request is from; an underscore counts as a dash."""
+    plain = name.lower().replace("_", "-")
+    return plain in IDENTITY_NAMES or plain.startswith(IDENTITY_PREFIXES)
+
+
+def kept(headers: Sequence[Header]) -> list[Header]:
+    """The headers that a client may send on to an upstream."""
+    result = []
+    nominated: frozenset[bytes] = frozenset()
+    for header in headers:
+        name = header[0]
+        drop = _dropped.get(name)
+        if drop is None:
+            drop = _is_dropped(name)
+        if not drop:
+            result.append(header)
+        elif name == b"connection" and header[1] not in (b"keep-alive", b"close", b"Upgrade", b"upgrade"):
+            nominated |= _nominated(header[1])
+    if nominated:
+        result = [header for header in result if header[0] not in nominated]
+    return result
+
+
+def by_name(headers: Sequence[Header]) -> dict[bytes, bytes]:
+    """Headers by name.
+
+    Raises:
+        ApiError: 400 for a second credential, host or length.
+    """
+    found = dict(headers)
+    if len(found) != len(headers):
+        for single in SINGLE_NAMES:
+            if sum(name == single for name, _ in headers) > 1:
+                raise invalid_request(
+                    f"the header {single.decode()} stands there twice", code="duplicate_header"
+                )
+    return found
+
+
+def client_address(scope: Scope, given: Mapping[bytes, bytes], trusted: tuple[Network, ...]) -> str:
+    """The client's address: the connection's, or what a trusted proxy says in `X-Real-IP`."""
+    peer = str((scope.get("client") or ("", 0))[0])
+    if trusted and within(peer, trusted):
+        told = given.get(b"x-real-ip", b"").decode("latin-1").strip()
+        if not told:
+            # The last address is the one that the trusted proxy itself saw.
+            told = given.get(b"x-forwarded-for", b"").decode("latin-1").rpartition(",")[2].strip()
+        return told or peer
+    return peer
+
+
+def add_forwarded(
+    headers: list[Header],
+    scope: Scope,
+    original: Mapping[bytes, bytes],
+    *,
+    client_ip: str,
+    scheme: str,
+    path: str,
+    prefix: str,
+    trusted: bool,
+) -> None:
+    """Add what upstreams may want to know about the request as the client sent it.
+
+    Args:
+        headers: Where to add.
+        scope: The connection.
+        original: The client's headers, untouched.
+        client_ip: The client's address.
+        scheme: The client's scheme.
+        path: The path that was asked for.
+        prefix: What is stripped from the front of that path.
+        trusted: Whether the connection comes from a trusted proxy, whose words are passed on.
+    """
+    peer = str((scope.get("client") or (client_ip, 0))[0])
+    told = original.get(b"x-forwarded-for")
+    address = client_ip.encode("latin-1")
+    headers.append((b"x-real-ip", address))
+    headers.append((b"x-forwarded-for", told + b", " + peer.encode() if told else address))
+    headers.append((b"x-forwarded-proto", scheme.encode()))
+    host, port = split_port(original.get(b"host", b"").decode("latin-1"))
+    said = original if trusted else {}
+    headers.append((b"x-forwarded-host", said.get(b"x-forwarded-host") or host.encode("latin-1")))
+    listened = port or (scope.get("server") or ("", 0))[1] or (443 if scheme == "https" else 80)
+    headers.append((b"x-forwarded-port", said.get(b"x-forwarded-port") or str(listened).encode()))
+    headers.append((b"x-forwarded-path", said.get(b"x-forwarded-path") or path.encode("latin-1")))
+    before = said.get(b"x-forwarded-prefix") or prefix.encode("latin-1")
+    if before:
+        headers.append((b"x-forwarded-prefix", before))
+
+
+def client_scheme(scope: Scope, given: Mapping[bytes, bytes], trusted: bool) -> str:
+    """`http` or `https`, as the client used it."""
+    if trusted and (told := given.get(b"x-forwarded-proto")):
+        return "https" if told.strip().lower() == b"https" else "http"
+    return "https" if scope.get("scheme") in ("https", "wss") else "http"
+
+
+def _is_dropped(name: bytes) -> bool:
+    text = name.decode("latin-1").lower()
+    drop = is_identity(text) or text in HOP_NAMES or text in FORWARDED_NAMES
+    # Clients choose the names: what is remembered about them stays bounded.
+    if len(_dropped) >= _KNOWN_NAMES:
+        _dropped.clear()
+    _dropped[name] = drop
+    return drop
+
+
+def _nominated(value: bytes) -> frozenset[bytes]:
+    return frozenset(part.strip().lower() for part in value.split(b","))

@@ -1,0 +1,197 @@
+"""keycloak-apikey: accepts API keys, which llm-api validates, and lets the gateway speak for their owner.
+
+Source: contract/gateway.md, section 4.2. Beyond it: keys are also read from
+`Authorization: Bearer sk_…`; a validator that fails is a 502 or 503 and not the caller's
+fault; a request with neither token nor key is refused. Nothing is cached, so a revoked key
+is refused from the next request on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from jan_server.authentication.guard import KEY_MARK, bearer
+from jan_server.authentication.principal import Principal
+from jan_server.gateway.entities import Plugin
+from jan_server.gateway.exchange import Exchange
+from jan_server.gateway.fields import Fields
+from jan_server.gateway.plugins.jwt import missing_credential
+from jan_server.gateway.plugins.kind import PluginKind, Surroundings
+from jan_server.gateway.rejection import Reply
+from jan_server.http.errors import ApiError, unauthorized
+
+KEY_HEADERS = (b"x-api-key", b"apikey")
+ANONYMOUS_HEADERS = (
+    b"x-anonymous-consumer",
+    b"x-consumer-id",
+    b"x-consumer-custom-id",
+    b"x-consumer-username",
+)
+REFUSED_STATUSES = frozenset({400, 401, 403, 404, 422})
+"""What a validator answers for a key that is not good; anything else is its own failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The plugin's settings, named as the contract names them; the time limit is in seconds."""
+
+    validation_url: str
+    validation_seconds: float
+    hide_credentials: bool
+    run_on_preflight: bool
+
+
+def read(fields: Fields) -> Config:
+    """Read `config`."""
+    config = Config(
+        validation_url=fields.text("validation_url", "http://llm-api:8080/auth/validate-api-key"),
+        validation_seconds=fields.whole("validation_timeout", 5000, least=1) / 1000,
+        hide_credentials=fields.flag("hide_credentials", True),
+        run_on_preflight=fields.flag("run_on_preflight", False),
+    )
+    if not config.validation_url.startswith(("http://", "https://")):
+        raise fields.error("validation_url", "an http or https address is expected here")
+    fields.end()
+    return config
+
+
+class KeycloakApiKey:
+    """Finds the owner of a key; beside a token, both must speak for the same person."""
+
+    def __init__(self, config: Config, surroundings: Surroundings) -> None:
+        self._config = config
+        self._call = surroundings.call
+        # Every key is a key of the realm whose tokens are accepted.
+        self._issuer = surroundings.credentials[0].key if surroundings.credentials else ""
+
+    async def access(self, exchange: Exchange) -> Reply | None:
+        """Validate the key and note whose it is."""
+        if exchange.method == "OPTIONS" and not self._config.run_on_preflight:
+            return None
+        keys = presented_keys(exchange.given)
+        if not keys:
+            # A consumer without a principal is the anonymous one that the file asked for.
+            if exchange.principal is None and exchange.consumer is None:
+                raise missing_credential()
+            return None
+        if len(keys) > 1:
+            raise conflicting_credentials()
+        owner = await self._owner(keys.pop(), exchange.request_id)
+        token_principal = exchange.principal
+        if token_principal is None:
+            exchange.principal = owner
+            exchange.consumer = None
+            for name in ANONYMOUS_HEADERS:
+                exchange.remove_header(name)
+            exchange.credential_id = owner.key_id or owner.subject
+        elif token_principal.subject.lower() == owner.subject.lower():
+            exchange.principal = united(token_principal, owner)
+        else:
+            raise conflicting_credentials()
+        self._tell_upstream(exchange, owner)
+        return None
+
+    async def _owner(self, key: str, request_id: str) -> Principal:
+        body = orjson.dumps({"api_key": key})
+        try:
+            status, answer = await self._call(
+                self._config.validation_url, body, request_id, self._config.validation_seconds
+            )
+        except (ApiError, TimeoutError) as failure:
+            raise _validator_away() from failure
+        if status in REFUSED_STATUSES:
+            raise unauthorized("Invalid API key", code="invalid_api_key")
+        if status != 200:
+            raise _validator_away()
+        try:
+            return principal_of_owner(orjson.loads(answer), self._issuer)
+        except (ValueError, TypeError) as failure:
+            raise ApiError(502, "Invalid validation response", code="upstream_error") from failure
+
+    def _tell_upstream(self, exchange: Exchange, owner: Principal) -> None:
+        if self._config.hide_credentials:
+            for name in KEY_HEADERS:
+                exchange.remove_header(name)
+            if _bearer_key(exchange.given):
+                exchange.remove_header(b"authorization")
+        for name, value in (
+            (b"x-user-id", owner.user_id),
+            (b"x-user-subject", owner.subject),
+            (b"x-user-email", owner.email),
+            (b"x-user-username", owner.username),
+        ):
+            exchange.set_header(name, printable(value))
+
+
+def presented_keys(given: Mapping[bytes, bytes]) -> set[str]:
+    """The keys of a request; what does not begin like a key is none, whatever its header."""
+    keys = {_bearer_key(given)}
+    keys.update(given.get(name, b"").decode("latin-1").strip() for name in KEY_HEADERS)
+    return {key for key in keys if key.startswith(KEY_MARK)}
+
+
+def principal_of_owner(owner: Any, issuer: str) -> Principal:
+    """The validator's reply as a principal.
+
+    Raises:
+        ValueError: The reply names no subject.
+    """
+    if not isinstance(owner, Mapping) or not owner.get("subject"):
+        raise ValueError("the validator's reply names no subject")
+    names = (str(owner.get(name) or "") for name in ("first_name", "last_name"))
+    return Principal(
+        subject=str(owner["subject"]),
+        issuer=str(owner.get("issuer") or issuer),
+        method="apikey",
+        username=str(owner.get("username") or ""),
+        email=str(owner.get("email") or ""),
+        name=str(owner.get("name") or " ".join(name for name in names if name)),
+        roles=_texts(owner.get("roles")),
+        groups=_texts(owner.get("groups")),
+        feature_flags=_texts(owner.get("feature_flags")),
+        scopes=_texts(owner.get("scopes")),
+        guest=owner.get("guest") is True,
+        user_id=str(owner.get("user_id") or ""),
+        key_id=str(owner.get("key_id") or ""),
+    )
+
+
+def united(token: Principal, owner: Principal) -> Principal:
+    """One person with a token and a key: the token wins, the scopes are united (contract, section 9)."""
+    scopes = tuple(dict.fromkeys((*token.scopes, *owner.scopes)))
+    return replace(token, scopes=scopes, user_id=owner.user_id, key_id=owner.key_id)
+
+
+def conflicting_credentials() -> ApiError:
+    """The 401 of credentials that speak for different people."""
+    return unauthorized("conflicting credentials", code="conflicting_credentials")
+
+
+def printable(text: str) -> bytes:
+    """A text as a header value: control characters, which would end the header, become spaces."""
+    return "".join(letter if letter.isprintable() else " " for letter in text).encode()
+
+
+def _bearer_key(given: Mapping[bytes, bytes]) -> str:
+    credential = bearer(given.get(b"authorization", b"").decode("latin-1"))
+    return credential if credential.startswith(KEY_MARK) else ""
+
+
+def _validator_away() -> ApiError:
+    return ApiError(503, "API key validation service unavailable", code="unavailable")
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(str(each) for each in value) if isinstance(value, list) else ()
+
+
+def build(plugin: Plugin, surroundings: Surroundings) -> KeycloakApiKey:
+    """Make the running plugin."""
+    return KeycloakApiKey(plugin.config, surroundings)
+
+
+KIND = PluginKind("keycloak-apikey", 1002, read, build, by_consumer=False)

@@ -1,0 +1,1 @@
+"""How the gateway reaches services: inside this process, or over HTTP."""
