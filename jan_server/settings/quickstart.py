@@ -126,14 +126,15 @@ def _settings_of(answers: Answers, before: Settings) -> dict[str, Any]:
         "inference.remote.enabled": remote or not before.inference.remote.url,
         "services.mcp_tools.search_engine": answers.search,
         "services.memory_tools.enabled": answers.memory,
-        "services.llm_api.memory.enabled": answers.memory,
-        "services.llm_api.prompt_orchestration.enable_memory": answers.memory,
-        "services.mcp_tools.enable_memory_retrieve": answers.memory,
+        # These three follow the one above.
+        "services.llm_api.memory.enabled": None,
+        "services.llm_api.prompt_orchestration.enable_memory": None,
+        "services.mcp_tools.enable_memory_retrieve": None,
         "services.media_api.enabled": answers.media != "off",
         "services.realtime_api.enabled": answers.realtime,
     }
     for engine in ("serper", "exa", "tavily", "searxng"):
-        values[f"services.mcp_tools.{engine}_enabled"] = answers.search == engine
+        values[f"services.mcp_tools.{engine}_enabled"] = None
     if answers.monitoring:
         values["monitoring.otel.enabled"] = None
     if answers.provider == "builtin":

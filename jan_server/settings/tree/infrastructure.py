@@ -17,6 +17,7 @@ from jan_server.settings.tree.fields import (
     TextList,
     setting,
 )
+from jan_server.settings.tree.rate_limits import RateLimits
 
 
 class Postgres(Section):
@@ -167,32 +168,6 @@ class Kong(Section):
         follows="http://{local_host}:{infrastructure.gateway.kong.admin_port}",
     )
     log_level: LogLevel = setting("info", "How much the gateway logs.", "KONG_LOG_LEVEL", "LOG_LEVEL")
-
-
-class RateLimit(Section):
-    """How many requests one caller may send."""
-
-    minute: int = setting(0, "Requests a minute; 0 means no limit.", ge=0)
-    hour: int = setting(0, "Requests an hour; 0 means no limit.", ge=0)
-
-
-class RateLimits(Section):
-    """The limit of every route that ships, by the route's name (contract gateway.md, sections 2 and 4.3)."""
-
-    default: RateLimit = RateLimit(minute=600, hour=10_000)
-    llm_api_proxy: RateLimit = RateLimit(minute=120)
-    llm_api_v1: RateLimit = RateLimit(minute=120)
-    llm_api_public_shares: RateLimit = RateLimit(minute=100, hour=1000)
-    media_api_public: RateLimit = RateLimit(minute=300)
-    media_api_proxy: RateLimit = RateLimit(minute=60)
-    realtime_api_proxy: RateLimit = RateLimit(minute=120)
-    response_api_proxy: RateLimit = RateLimit(minute=100)
-    mcp_tools_rpc: RateLimit = RateLimit(minute=200)
-
-    def of_route(self, route: str) -> RateLimit | None:
-        """Give the limit of a route by its name in the gateway file, or None where it has none of its own."""
-        name = route.replace("-", "_")
-        return getattr(self, name) if name in RateLimits.model_fields and name != "default" else None
 
 
 class Gateway(Section):

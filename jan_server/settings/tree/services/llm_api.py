@@ -59,7 +59,10 @@ class PromptOrchestration(Section):
 
     enabled: bool = setting(True, "Whether prompts are worked on at all.", "PROMPT_ORCHESTRATION_ENABLED")
     enable_memory: bool = setting(
-        False, "Whether memories of the user are added.", "PROMPT_ORCHESTRATION_MEMORY"
+        False,
+        "Whether memories of the user are added.",
+        "PROMPT_ORCHESTRATION_MEMORY",
+        follows="{services.llm_api.memory.enabled}",
     )
     enable_templates: bool = setting(
         True, "Whether prompt templates are applied.", "PROMPT_ORCHESTRATION_TEMPLATES"
@@ -73,7 +76,11 @@ class MemoryClient(Section):
     """How llm-api reaches memory-tools."""
 
     enabled: bool = setting(
-        False, "Whether memory is used in chats.", "MEMORY_ENABLED", "MEMORY_TOOLS_ENABLED"
+        False,
+        "Whether memory is used in chats.",
+        "MEMORY_ENABLED",
+        "MEMORY_TOOLS_ENABLED",
+        follows="{services.memory_tools.enabled}",
     )
     base_url: HttpUrl = setting(
         "http://127.0.0.1:8090",

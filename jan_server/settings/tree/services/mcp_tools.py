@@ -107,7 +107,10 @@ class McpTools(Section):
     enable_python_exec: bool = setting(True, "Whether code can be run.", "MCP_ENABLE_PYTHON_EXEC")
     enable_file_search: bool = setting(False, "Whether files can be searched.", "MCP_ENABLE_FILE_SEARCH")
     enable_memory_retrieve: bool = setting(
-        True, "Whether memories can be looked up.", "MCP_ENABLE_MEMORY_RETRIEVE"
+        False,
+        "Whether memories can be looked up.",
+        "MCP_ENABLE_MEMORY_RETRIEVE",
+        follows="{services.memory_tools.enabled}",
     )
     enable_image_generate: bool = setting(True, "Whether images can be made.", "MCP_ENABLE_IMAGE_GENERATE")
     enable_image_edit: bool = setting(True, "Whether images can be edited.", "MCP_ENABLE_IMAGE_EDIT")
