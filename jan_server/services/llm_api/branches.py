@@ -5,24 +5,38 @@ Source: contract/llm-api.md, section 13.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import JSON, BigInteger, case, func, insert, literal, select, type_coerce, update
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ColumnElement,
+    and_,
+    case,
+    func,
+    insert,
+    literal,
+    select,
+    type_coerce,
+    update,
+)
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from jan_server.database.statements import execute
-from jan_server.services.llm_api.conversations import MAIN, Conversation, activate, lock_conversation
+from jan_server.services.llm_api.conversations import (
+    MAIN,
+    Conversation,
+    activate,
+    branch_name,
+    lock_conversation,
+)
 from jan_server.services.llm_api.items import find_item
 from jan_server.services.llm_api.refusals import Conflict, Invalid, Missing
 from jan_server.services.llm_api.tables.branch import BRANCHES
 from jan_server.services.llm_api.tables.item import ITEMS
 
-MAXIMUM_NAME = 50
 MAXIMUM_DESCRIPTION = 2000
-
-_NAME = re.compile(r"[^\x00-\x1f\x7f/]+\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +60,7 @@ class Branch:
     updated_at: datetime
 
 
-BRANCH_COLUMNS = (
+_COLUMNS = (
     BRANCHES.c.id,
     BRANCHES.c.name,
     BRANCHES.c.description,
@@ -85,15 +99,10 @@ _COPIED = {
 }
 
 
-def branch_name(name: str) -> str:
-    """`name` as branches are called: `main` in any letter case is `MAIN`."""
-    return MAIN if name.upper() == MAIN else name
-
-
 async def list_branches(session: AsyncSession, conversation: Conversation) -> list[Branch]:
     """All branches, `MAIN` first and then in the order of their making."""
     statement = (
-        select(*BRANCH_COLUMNS)
+        select(*_COLUMNS)
         .where(BRANCHES.c.conversation_id == conversation.id, BRANCHES.c.deleted_at.is_(None))
         .order_by(case((BRANCHES.c.name == MAIN, 0), else_=1), BRANCHES.c.id)
     )
@@ -102,14 +111,9 @@ async def list_branches(session: AsyncSession, conversation: Conversation) -> li
 
 async def find_branch(session: AsyncSession, conversation: Conversation, name: str) -> Branch:
     """The branch of this name; `Missing` when there is none."""
-    name = branch_name(name)
     row = None
-    if _NAME.match(name):
-        statement = select(*BRANCH_COLUMNS).where(
-            BRANCHES.c.conversation_id == conversation.id,
-            BRANCHES.c.name == name,
-            BRANCHES.c.deleted_at.is_(None),
-        )
+    if (known := branch_name(name)) is not None:
+        statement = select(*_COLUMNS).where(_is_branch(conversation, known))
         row = (await execute(session, statement)).one_or_none()
     if row is None:
         raise Missing("branch not found", param="branch")
@@ -130,7 +134,7 @@ async def create_branch(
     Args:
         session: The open transaction.
         conversation: Where.
-        name: Its name, at most 50 characters.
+        name: Its name; blanks around it do not count.
         parent: The branch that it leaves; the active one by default.
         fork_from_item_id: The last item of the parent that is copied into it, under new ids; by
             default the branch starts empty.
@@ -141,13 +145,12 @@ async def create_branch(
         Missing: There is no such parent, or it has no such item.
         Conflict: There is a branch of this name.
     """
-    name = name.strip()
-    if branch_name(name) == MAIN:
+    wanted = branch_name(name.strip())
+    if wanted == MAIN:
         raise Invalid("MAIN is always there; choose another name", param="name")
-    if not _NAME.match(name) or len(name) > MAXIMUM_NAME:
+    if wanted is None:
         raise Invalid(
-            f"name must have 1 to {MAXIMUM_NAME} characters, none of them a slash or a control character",
-            param="name",
+            "name must have 1 to 50 characters, none of them a slash or a control character", param="name"
         )
     conversation = await lock_conversation(session, conversation)
     source = await find_branch(session, conversation, parent or conversation.active_branch)
@@ -157,10 +160,10 @@ async def create_branch(
         if item.branch != source.name:
             raise Missing(f"branch {source.name} has no such item", param="fork_from_item_id")
         number = item.sequence_number
-    if await name_is_taken(session, conversation, name):
-        raise Conflict(f"there is a branch called {name}", param="name")
+    if await name_is_taken(session, conversation, wanted):
+        raise Conflict(f"there is a branch called {wanted}", param="name")
     branch = await insert_branch(
-        session, conversation, name, parent=source.name, item_id=fork_from_item_id, description=description
+        session, conversation, wanted, parent=source.name, item_id=fork_from_item_id, description=description
     )
     return await copy_items(session, source, branch, number)
 
@@ -179,33 +182,20 @@ async def delete_branch(session: AsyncSession, conversation: Conversation, name:
     Raises:
         Invalid: It is `MAIN`, or the active branch.
     """
-    name = branch_name(name)
-    if name == MAIN:
+    known = branch_name(name)
+    if known == MAIN:
         raise Invalid("MAIN cannot be deleted", param="branch")
     conversation = await lock_conversation(session, conversation)
-    if name == conversation.active_branch:
+    if known == conversation.active_branch:
         raise Invalid("the active branch cannot be deleted; activate another one first", param="branch")
-    if not _NAME.match(name):
-        return
-    await execute(
-        session,
-        update(BRANCHES)
-        .where(
-            BRANCHES.c.conversation_id == conversation.id,
-            BRANCHES.c.name == name,
-            BRANCHES.c.deleted_at.is_(None),
-        )
-        .values(deleted_at=func.clock_timestamp()),
-    )
+    if known is not None:
+        statement = update(BRANCHES).where(_is_branch(conversation, known))
+        await execute(session, statement.values(deleted_at=func.clock_timestamp()))
 
 
 async def name_is_taken(session: AsyncSession, conversation: Conversation, name: str) -> bool:
     """Whether the conversation has a branch of this name."""
-    statement = select(BRANCHES.c.id).where(
-        BRANCHES.c.conversation_id == conversation.id,
-        BRANCHES.c.name == name,
-        BRANCHES.c.deleted_at.is_(None),
-    )
+    statement = select(BRANCHES.c.id).where(_is_branch(conversation, name))
     return (await execute(session, statement)).first() is not None
 
 
@@ -230,7 +220,7 @@ async def insert_branch(
             forked_from_item_id=item_id,
             item_count=0,
         )
-        .returning(*BRANCH_COLUMNS)
+        .returning(*_COLUMNS)
     )
     return Branch(*(await execute(session, statement)).one())
 
@@ -252,6 +242,14 @@ async def move_items(session: AsyncSession, source: Branch, target: Branch, coun
     return await _set_item_count(session, target, count)
 
 
+def _is_branch(conversation: Conversation, name: str) -> ColumnElement[bool]:
+    return and_(
+        BRANCHES.c.conversation_id == conversation.id,
+        BRANCHES.c.name == name,
+        BRANCHES.c.deleted_at.is_(None),
+    )
+
+
 async def _copy_rows(session: AsyncSession, source_id: int, target_id: int, count: int) -> None:
     copies = select(_NEW_ITEM_ID, literal(target_id, BigInteger), *_COPIED.values()).where(
         ITEMS.c.branch_id == source_id, ITEMS.c.sequence_number <= count
@@ -268,6 +266,6 @@ async def _set_item_count(session: AsyncSession, branch: Branch, count: int) -> 
         update(BRANCHES)
         .where(BRANCHES.c.id == branch.id)
         .values(item_count=count, updated_at=func.clock_timestamp())
-        .returning(*BRANCH_COLUMNS)
+        .returning(*_COLUMNS)
     )
     return Branch(*(await execute(session, statement)).one())

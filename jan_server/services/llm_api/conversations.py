@@ -5,6 +5,7 @@ Source: contract/llm-api.md, section 11.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +26,7 @@ from jan_server.services.llm_api.titles import LOCK_KEY, UNTITLED, clean_title
 MAIN = "MAIN"
 """The branch that every conversation has from its first moment."""
 
+_BRANCH_NAME = re.compile(r"[^\x00-\x1f\x7f/]{1,50}\Z")
 _LOCKED = "true"
 _UNLOCKED = "false"
 
@@ -68,6 +70,16 @@ _COLUMNS = (
 )
 
 _ALIVE = CONVERSATIONS.c.deleted_at.is_(None)
+
+
+def branch_name(name: str) -> str | None:
+    """`name` as branches are called, `main` in any letter case being `MAIN`; None when none can be called so.
+
+    A name has 1 to 50 characters, none of them a slash or a control character.
+    """
+    if name.upper() == MAIN:
+        return MAIN
+    return name if _BRANCH_NAME.match(name) else None
 
 
 async def find_conversation(session: AsyncSession, user_id: int, conv_id: str) -> Conversation:

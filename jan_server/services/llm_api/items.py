@@ -20,7 +20,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from jan_server.database.statements import execute
 from jan_server.http.ids import is_public_id, public_id
 from jan_server.http.pagination import PageRequest
-from jan_server.services.llm_api.conversations import Conversation
+from jan_server.services.llm_api.conversations import Conversation, branch_name
 from jan_server.services.llm_api.item_content import Block, blocks_text, tool_calls_of
 from jan_server.services.llm_api.refusals import Conflict, Invalid, Missing
 from jan_server.services.llm_api.tables.branch import BRANCHES
@@ -145,18 +145,19 @@ async def append_items(
     """
     if not items:
         return []
+    wanted = branch_name(branch) if branch else None
+    if branch and wanted is None:
+        raise _no_branch()
     # A branch that was renamed while this waited for its turn is found at the second look.
     for _ in range(2):
-        grown = await _grow_branch(session, conversation, branch, len(items))
+        grown = await _grow_branch(session, conversation, wanted, len(items))
         if grown is not None:
             break
     else:
-        raise Missing(f"branch not found: {branch}" if branch else "conversation not found", param="branch")
-    branch_id, branch_name, count = grown
+        raise _no_branch() if wanted else Missing("conversation not found", param="conversation")
+    branch_id, name, count = grown
     await _refuse_taken_ids(session, conversation, items)
-    stored = [
-        _stored(item, branch_name, number) for number, item in enumerate(items, start=count - len(items) + 1)
-    ]
+    stored = [_stored(item, name, number) for number, item in enumerate(items, start=count - len(items) + 1)]
     await execute(
         session,
         insert(ITEMS),
@@ -197,7 +198,7 @@ async def list_items(
         Invalid: `page.after` is no item of this conversation.
         Missing: There is no such branch.
     """
-    branch_id, count = await _branch_key(session, conversation, branch)
+    branch_id, name, count = await _find_branch(session, conversation, branch)
     descending = page.order == "desc"
     number = ITEMS.c.sequence_number
     statement = select(*_COLUMNS[:1], *_COLUMNS[2:]).where(ITEMS.c.branch_id == branch_id)
@@ -208,7 +209,6 @@ async def list_items(
         last = await _number_of(session, conversation, page.after)
         statement = statement.where(number < last if descending else number > last)
     statement = statement.order_by(number.desc() if descending else number.asc()).limit(page.limit + 1)
-    name = branch or conversation.active_branch
     rows = (await execute(session, statement)).all()
     return ItemPage(
         [Item(row[0], name, *row[1:]) for row in rows[: page.limit]], has_more=len(rows) > page.limit
@@ -233,11 +233,10 @@ async def list_branch_items(
     Raises:
         Missing: There is no such branch.
     """
-    branch_id, count = await _branch_key(session, conversation, branch)
+    branch_id, name, count = await _find_branch(session, conversation, branch)
     statement = select(*_COLUMNS[:1], *_COLUMNS[2:]).where(ITEMS.c.branch_id == branch_id)
     if newest is not None:
         statement = statement.where(ITEMS.c.sequence_number > count - newest)
-    name = branch or conversation.active_branch
     rows = (await execute(session, statement.order_by(ITEMS.c.sequence_number))).all()
     return [Item(row[0], name, *row[1:]) for row in rows]
 
@@ -279,6 +278,8 @@ async def complete_call(
     Raises:
         Missing: The conversation has no `mcp_call` item with this call id.
     """
+    if "\0" in call_id:
+        raise _no_call()
     await _touch(session, conversation)
     statement = (
         _READABLE.add_columns(ITEMS.c.id)
@@ -294,7 +295,7 @@ async def complete_call(
     )
     row = (await execute(session, statement)).one_or_none()
     if row is None:
-        raise Missing("no mcp_call item has this call id", param="call_id")
+        raise _no_call()
     given = {
         "output": output,
         "error": error,
@@ -372,22 +373,26 @@ async def _refuse_taken_ids(
         )
 
 
-async def _branch_key(
+async def _find_branch(
     session: AsyncSession, conversation: Conversation, branch: str | None
-) -> tuple[int, int]:
-    """The key of a branch and its item count; `Missing` when there is none."""
-    statement = select(BRANCHES.c.id, BRANCHES.c.item_count).where(
-        BRANCHES.c.conversation_id == conversation.id,
-        BRANCHES.c.name == (branch or conversation.active_branch),
-        BRANCHES.c.deleted_at.is_(None),
-    )
-    row = (await execute(session, statement)).one_or_none()
+) -> tuple[int, str, int]:
+    """The key of a branch, its name and its item count; `Missing` when there is none."""
+    row = None
+    if (name := branch_name(branch or conversation.active_branch)) is not None:
+        statement = select(BRANCHES.c.id, BRANCHES.c.name, BRANCHES.c.item_count).where(
+            BRANCHES.c.conversation_id == conversation.id,
+            BRANCHES.c.name == name,
+            BRANCHES.c.deleted_at.is_(None),
+        )
+        row = (await execute(session, statement)).one_or_none()
     if row is None:
-        raise Missing(f"branch not found: {branch}", param="branch")
-    return row[0], row[1]
+        raise _no_branch()
+    return row[0], row[1], row[2]
 
 
 async def _number_of(session: AsyncSession, conversation: Conversation, item_id: str) -> int:
+    if not is_public_id("msg", item_id):
+        raise Invalid("invalid offset number", param="after")
     # Any branch will do: an item that an edit moved to a back-up keeps its number there.
     statement = select(ITEMS.c.sequence_number).where(
         ITEMS.c.conversation_id == conversation.id, ITEMS.c.public_id == item_id
@@ -405,6 +410,14 @@ async def _touch(session: AsyncSession, conversation: Conversation) -> None:
         .where(CONVERSATIONS.c.id == conversation.id)
         .values(updated_at=func.clock_timestamp()),
     )
+
+
+def _no_branch() -> Missing:
+    return Missing("branch not found", param="branch")
+
+
+def _no_call() -> Missing:
+    return Missing("no mcp_call item has this call id", param="call_id")
 
 
 def _stored(item: NewItem, branch: str, number: int) -> Item:

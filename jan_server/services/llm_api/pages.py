@@ -125,6 +125,8 @@ async def _position(
 ) -> Position:
     if (position := Position.decode(after)) is not None:
         return position
+    if "\0" in after:
+        raise Invalid(bad_cursor, param="after")
     # Deleted rows count: deleting the row at which a page ended must not end the walk.
     statement = select(table.c.updated_at, table.c.id).where(
         table.c.public_id == after, table.c.user_id == user_id

@@ -1,0 +1,45 @@
+"""The query parameters of list routes, as the OpenAPI document shows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+
+from jan_server.http.errors import invalid_request
+
+
+def page_parameters(*further: dict[str, Any], maximum: int | None = None) -> dict[str, Any]:
+    """The `openapi_extra` of a list route: its page parameters and those of its own."""
+    limit = {"type": "integer", "minimum": 1, "default": 20}
+    return {
+        "parameters": [
+            query_parameter("limit", f"Larger values count as {maximum}." if maximum else "", limit),
+            query_parameter("order", "", {"type": "string", "enum": ["asc", "desc"], "default": "desc"}),
+            query_parameter("after", "The `last_id`, or the `next_cursor`, of the page before."),
+            query_parameter("cursor", "Another name of `after`."),
+            query_parameter(
+                "offset", "How many to skip; wins over `after`.", {"type": "integer", "minimum": 0}
+            ),
+            *further,
+        ]
+    }
+
+
+def query_parameter(name: str, description: str, schema: dict[str, Any] | None = None) -> dict[str, Any]:
+    """One optional query parameter, a text by default."""
+    return {
+        "name": name,
+        "in": "query",
+        "required": False,
+        "schema": schema or {"type": "string"},
+        **({"description": description} if description else {}),
+    }
+
+
+def text_filter(request: Request, name: str) -> str | None:
+    """A filter from the query, None when it is left out or empty; ApiError 400 for NUL characters."""
+    value = request.query_params.get(name) or None
+    if value is not None and "\0" in value:
+        raise invalid_request(f"{name} must not hold NUL characters", param=name)
+    return value

@@ -1,0 +1,17 @@
+"""Texts that PostgreSQL can keep: it knows no NUL character."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
+
+
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise PydanticCustomError("nul_character", "must not hold NUL characters")
+    return text
+
+
+PlainText = Annotated[str, AfterValidator(_without_nul)]
