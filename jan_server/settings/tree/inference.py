@@ -22,10 +22,18 @@ class LlamaCpp(Section):
         min_length=1,
     )
     context_size: int = setting(
-        8192, "Tokens that all slots together can hold.", "JAN_LLAMACPP_CONTEXT_SIZE", ge=256
+        16384,
+        "Tokens that all slots together can hold; each request gets an equal share.",
+        "JAN_LLAMACPP_CONTEXT_SIZE",
+        ge=256,
     )
     slots: int = setting(4, "Requests that are answered at the same time.", "JAN_LLAMACPP_SLOTS", ge=1, le=64)
     threads: int = setting(0, "Threads of the engine; 0 means one a core.", "JAN_LLAMACPP_THREADS", ge=0)
+    api_key: SecretStr = setting(
+        SecretStr(""),
+        "Key that the engine asks for and that the services send; empty asks for none.",
+        "JAN_LLAMACPP_API_KEY",
+    )
 
 
 class Remote(Section):

@@ -1,0 +1,1 @@
+"""The engines that this installation can run itself, each as a child process."""
