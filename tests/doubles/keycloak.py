@@ -70,6 +70,11 @@ class Keycloak:
         """Let `step` answer what ends in `ending`; it may return None to let the realm answer."""
         self.steps[method, ending] = step
 
+    def add_user(self, name: str) -> User:
+        user = User(id=str(uuid.uuid4()), username=name, email=f"{name}@example.org")
+        self.users[user.id] = user
+        return user
+
     @property
     def issuer(self) -> str:
         return f"{self.url}/realms/jan"
@@ -195,7 +200,10 @@ class Keycloak:
 
     async def _userinfo(self, request: web.Request) -> web.Response:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        claims = jwt.decode(token, KEY.public_key(), algorithms=["RS256"], audience="account")
+        try:
+            claims = jwt.decode(token, KEY.public_key(), algorithms=["RS256"], audience="account")
+        except jwt.PyJWTError:
+            return refused(401, "invalid_token", "Token verification failed")
         return web.json_response({"sub": claims["sub"], "email": claims["email"]})
 
     async def _forget(self, request: web.Request) -> web.Response:

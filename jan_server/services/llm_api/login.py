@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from urllib.parse import SplitResult, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlencode, urlsplit, urlunsplit
 
 from sqlalchemy import delete
 from sqlmodel import col
@@ -67,7 +67,7 @@ def _matches(wanted: SplitResult, entry: str) -> bool:
     if (wanted.scheme, wanted.hostname, _port(wanted)) != (given.scheme, given.hostname, _port(given)):
         return False
     path, prefix = wanted.path or "/", given.path or "/"
-    if ".." in path.split("/"):
+    if ".." in unquote(path).split("/"):
         return False
     return path.startswith(prefix) if open_end else (path, wanted.query) == (prefix, given.query)
 

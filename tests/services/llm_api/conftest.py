@@ -23,6 +23,7 @@ from jan_server.settings.tree import Settings
 from tests.doubles.keycloak import BACKEND_SECRET, Keycloak
 
 HEADER_SECRET = "the header secret of the test platform"
+PROVIDER_SECRET = "the provider secret of the test platform"
 
 
 @pytest.fixture
@@ -51,7 +52,8 @@ def settings_for(issuer_url: str, **llm_api: Any) -> Settings:
                     }
                 }
             },
-            "services": {"llm_api": llm_api},
+            "inference": {"provider": "remote"},
+            "services": {"llm_api": {"model_provider_secret": PROVIDER_SECRET, **llm_api}},
         }
     )
 

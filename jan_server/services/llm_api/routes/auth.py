@@ -104,7 +104,8 @@ async def refresh_token(request: Request, opened: Open) -> Tokens:
     return with_expiry(tokens)
 
 
-@router.api_route("/logout", methods=["GET", "POST"], summary="End the session of a refresh token")
+@router.get("/logout", summary="The same for a browser's link", operation_id="logout_by_link")
+@router.post("/logout", summary="End the session of a refresh token")
 async def logout(request: Request, response: Response, opened: Open) -> LoggedOut:
     """The token is looked for in the cookie, in the body, then in `Authorization`; the cookie is dropped.
 
