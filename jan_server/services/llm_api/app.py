@@ -26,8 +26,20 @@ from jan_server.services.llm_api.key_check import KeyCheck
 from jan_server.services.llm_api.metrics import RequestMetrics
 from jan_server.services.llm_api.readiness import Readiness, database_probe
 from jan_server.services.llm_api.resources import Resources
-from jan_server.services.llm_api.routes import api_keys, auth, health, login
+from jan_server.services.llm_api.routes import (
+    api_keys,
+    auth,
+    branches,
+    chat,
+    conversations,
+    health,
+    items,
+    login,
+    models,
+    projects,
+)
 from jan_server.services.llm_api.routes.failures import install_failures
+from jan_server.services.llm_api.serving import inference_probe, make_serving, open_serving
 from jan_server.services.llm_api.tables import now
 from jan_server.services.llm_api.users import UserDirectory
 from jan_server.settings.tree import Settings
@@ -35,7 +47,7 @@ from jan_server.settings.tree import Settings
 MIRROR = "/llm"
 """Every `/auth/…` and every authenticated `/v1/…` route is served below this prefix too."""
 
-RECORD_USES_SECONDS = 5.0
+RECORD_USES_SECONDS = 1.0
 REMOVE_GUESTS_SECONDS = 600.0
 
 
@@ -56,6 +68,9 @@ def create_app(context: ServiceContext) -> ASGIApp:
             await stack.enter_async_context(
                 repeating("removing idle guests", REMOVE_GUESTS_SECONDS, lambda: remove_guests(opened))
             )
+            await stack.enter_async_context(
+                open_serving(opened.serving, opened.settings, opened.database, context.home)
+            )
             yield
 
     app = create_service_app("llm-api", title="Jan Server: LLM API", lifespan=lifespan)
@@ -73,6 +88,15 @@ def add_routes(app: FastAPI) -> None:
     mount(app, auth.router)
     mount(app, login.router)
     mount(app, api_keys.router)
+    mount(app, models.router)
+    mount(app, conversations.router)
+    mount(app, items.router)
+    mount(app, branches.router)
+    mount(app, projects.router)
+    mount_fast_route(app, "/v1/models", models.list_models, methods=["GET"], **models.LIST_DOCUMENT)
+    mount_fast_route(
+        app, "/v1/chat/completions", chat.create_chat_completion, methods=["POST"], **chat.CHAT_DOCUMENT
+    )
     mount_fast_route(
         app,
         "/auth/validate-api-key",
@@ -104,6 +128,8 @@ def open_resources(context: ServiceContext) -> Resources:
     accounts = Accounts(identity)
     readiness = Readiness()
     readiness.add("database", database_probe(database))
+    serving = make_serving(settings, database, context.client)
+    readiness.add("inference", inference_probe(serving))
     llm_api = settings.services.llm_api
     return Resources(
         settings=settings,
@@ -116,6 +142,7 @@ def open_resources(context: ServiceContext) -> Resources:
         key_check=KeyCheck(database, accounts, grace_seconds=llm_api.api_key.grace.total_seconds()),
         guest_quota=GuestQuota(llm_api.guest_logins_per_hour),
         readiness=readiness,
+        serving=serving,
     )
 
 

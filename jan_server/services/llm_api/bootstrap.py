@@ -18,7 +18,6 @@ from dotenv import dotenv_values
 from sqlalchemy import text
 
 from jan_server.database.engine import Database
-from jan_server.http.errors import ApiError
 from jan_server.services.llm_api.model_ids import provider_kind
 from jan_server.services.llm_api.provider_secrets import ProviderSecrets
 from jan_server.services.llm_api.providers import (
@@ -32,6 +31,7 @@ from jan_server.services.llm_api.providers import (
     retire_providers,
     save_provider,
 )
+from jan_server.services.llm_api.refusals import Invalid
 from jan_server.settings.tree import Settings
 
 logger = logging.getLogger("jan.llm-api.bootstrap")
@@ -81,7 +81,7 @@ def settings_providers(settings: Settings) -> list[ProviderSpec]:
     """The providers elsewhere that the settings name.
 
     Raises:
-        ApiError: An address of `inference.providers` is not one.
+        Invalid: An address of `inference.providers` is not one.
     """
     inference = settings.inference
     specs = []
@@ -162,7 +162,7 @@ def file_providers(path: Path, chosen_set: str, environment: Mapping[str, str]) 
             continue
         try:
             specs.append(_file_provider(entry))
-        except ApiError as failure:
+        except Invalid as failure:
             raise ProviderFileError(f"{place} ({entry['name']}): {failure.message}") from failure
     return specs
 
@@ -214,7 +214,7 @@ def described_providers(settings: Settings, home: Path) -> list[ProviderSpec]:
 
     Raises:
         ProviderFileError: The provider file is named but not usable.
-        ApiError: A provider of the settings is not usable.
+        Invalid: A provider of the settings is not usable.
     """
     specs = engine_providers(settings) + settings_providers(settings)
     own = settings.services.llm_api
@@ -232,7 +232,8 @@ async def bootstrap_providers(
     """Bring the database's providers to what settings and file describe."""
     async with database.session() as session:
         # Instances that start at the same moment take turns; the lock ends with the transaction.
-        await session.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        connection = await session.connection()
+        await connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         for spec in specs:
             await save_provider(session, spec, secrets)
         for source in _SOURCES:

@@ -12,9 +12,9 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from jan_server.authentication.principal import Principal
-from jan_server.http.errors import not_found
 from jan_server.services.llm_api.model_ids import display_name, model_family
 from jan_server.services.llm_api.model_lists import ListedModel
+from jan_server.services.llm_api.refusals import Missing
 from jan_server.services.llm_api.tables.model import ModelCatalog
 
 EXPERIMENTAL_FLAG = "experimental_models"
@@ -28,14 +28,14 @@ async def visible_catalog(session: AsyncSession, public_id: str, principal: Prin
     """The catalogue entry of a model, as far as the caller may see it.
 
     Raises:
-        ApiError: 404 when it is unknown, experimental or behind a flag that the caller lacks.
+        Missing: It is unknown, experimental or behind a flag that the caller lacks.
     """
     query = select(ModelCatalog).where(
         ModelCatalog.public_id == public_id, col(ModelCatalog.deleted_at).is_(None)
     )
     catalog = (await session.exec(query)).first()
     if catalog is None or not is_visible(catalog, principal):
-        raise not_found("model catalog not found", code="model_catalog_not_found")
+        raise Missing("model catalog not found", code="model_catalog_not_found")
     return catalog
 
 

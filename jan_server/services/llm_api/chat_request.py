@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from jan_server.http.errors import ApiError, invalid_request
 from jan_server.http.ids import is_public_id
 from jan_server.services.llm_api.message_content import JSON_PARTS, is_jan_part, openai_parts, parts_in_text
+from jan_server.services.llm_api.refusals import Invalid
 
 History = Literal["auto", "always", "never"]
 
@@ -81,7 +81,7 @@ def parse_chat_request(body: dict[str, Any], *, referrer: str | None = None) -> 
         referrer: The query's `referrer`: with no conversation given it asks for a new one.
 
     Raises:
-        ApiError: 400, naming the member at fault as `param`.
+        Invalid: A member is missing or wrong; `param` names it.
     """
     for name, value in body.items():
         check = _CHECKS.get(name)
@@ -90,7 +90,7 @@ def parse_chat_request(body: dict[str, Any], *, referrer: str | None = None) -> 
     messages = _messages(body.get("messages"))
     model = body.get("model")
     if model is None or not model.strip():
-        raise invalid_request("model key is required", param="model", code="missing_required_parameter")
+        raise Invalid("model key is required", param="model", code="missing_required_parameter")
     if body.get("tool_choice") is not None and not body.get("tools"):
         del body["tool_choice"]
     request = ChatRequest(body=body, model=model, messages=messages, stream=bool(body.get("stream")))
@@ -109,9 +109,13 @@ def _take_own_members(request: ChatRequest, referrer: str | None) -> None:
 
 
 def _conversation(given: Any, referrer: str | None) -> ConversationChoice | None:
-    if referrer is not None and (not referrer.strip() or len(referrer) > _MAXIMUM_REFERRER):
-        raise invalid_request(
-            f"referrer must be 1 to {_MAXIMUM_REFERRER} characters", param="referrer", code="invalid_value"
+    if referrer is not None and (
+        not referrer.strip() or len(referrer) > _MAXIMUM_REFERRER or not referrer.isprintable()
+    ):
+        raise Invalid(
+            f"referrer must be 1 to {_MAXIMUM_REFERRER} printable characters",
+            param="referrer",
+            code="invalid_value",
         )
     if given is None:
         return ConversationChoice(referrer=referrer) if referrer else None
@@ -119,13 +123,13 @@ def _conversation(given: Any, referrer: str | None) -> ConversationChoice | None
         given = {"id": given}
     conversation_id = given.get("id") or ""
     if conversation_id and not (isinstance(conversation_id, str) and is_public_id("conv", conversation_id)):
-        raise invalid_request("invalid conversation ID", param="conversation", code="invalid_value")
+        raise Invalid("invalid conversation ID", param="conversation", code="invalid_value")
     branch = given.get("branch") or None
-    if branch is not None and not isinstance(branch, str):
-        raise _wrong_type("conversation.branch", "a string")
+    if branch is not None and (not isinstance(branch, str) or not branch.isprintable()):
+        raise _wrong_type("conversation.branch", "the name of a branch")
     history = _HISTORIES.get(given.get("history") or "auto")
     if history is None:
-        raise invalid_request(
+        raise Invalid(
             'conversation.history must be "auto", "always" or "never"',
             param="conversation.history",
             code="invalid_value",
@@ -135,7 +139,7 @@ def _conversation(given: Any, referrer: str | None) -> ConversationChoice | None
 
 def _messages(messages: Any) -> list[dict[str, Any]]:
     if not messages:
-        raise invalid_request(
+        raise Invalid(
             "messages is required and must hold at least one message",
             param="messages",
             code="missing_required_parameter",
@@ -163,14 +167,14 @@ def _messages(messages: Any) -> list[dict[str, Any]]:
     return messages  # type: ignore[no-any-return]  # each entry was just checked
 
 
-def _wrong_role(index: int, role: Any) -> ApiError:
+def _wrong_role(index: int, role: Any) -> Invalid:
     if role is None:
-        return invalid_request(
+        return Invalid(
             f"messages[{index}].role is required",
             param=f"messages[{index}].role",
             code="missing_required_parameter",
         )
-    return invalid_request(
+    return Invalid(
         f"messages[{index}].role must be one of {', '.join(sorted(ROLES))}",
         param=f"messages[{index}].role",
         code="invalid_value",
@@ -192,8 +196,8 @@ def _check_tool_calls(name: str, calls: Any) -> None:
             raise _wrong_type(f"{name}[{index}].id", "a string")
 
 
-def _wrong_type(name: str, expected: str) -> ApiError:
-    return invalid_request(f"{name} must be {expected}", param=name, code="invalid_type")
+def _wrong_type(name: str, expected: str) -> Invalid:
+    return Invalid(f"{name} must be {expected}", param=name, code="invalid_type")
 
 
 def _check_text(name: str, value: Any) -> None:

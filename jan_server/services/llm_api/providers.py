@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -11,8 +11,8 @@ import orjson
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from jan_server.http.errors import invalid_request
 from jan_server.services.llm_api.provider_secrets import ProviderSecrets, key_hint
+from jan_server.services.llm_api.refusals import Invalid
 from jan_server.services.llm_api.tables import now
 from jan_server.services.llm_api.tables.provider import Provider
 
@@ -62,7 +62,7 @@ def endpoint_list(given: Any) -> tuple[dict[str, Any], ...]:
             JSON list as text.
 
     Raises:
-        ApiError: 400, naming `endpoints`.
+        Invalid: One of them is no address; `param` names it.
     """
     if isinstance(given, str):
         text = given.strip()
@@ -70,11 +70,11 @@ def endpoint_list(given: Any) -> tuple[dict[str, Any], ...]:
             try:
                 given = orjson.loads(text)
             except orjson.JSONDecodeError as failure:
-                raise invalid_request("endpoints is not a JSON list", param="endpoints") from failure
+                raise Invalid("endpoints is not a JSON list", param="endpoints") from failure
         else:
             given = [part.strip() for part in text.split(",") if part.strip()]
     if not isinstance(given, Sequence) or not given:
-        raise invalid_request("endpoints must name at least one address", param="endpoints")
+        raise Invalid("endpoints must name at least one address", param="endpoints")
     return tuple(_endpoint(index, entry) for index, entry in enumerate(given))
 
 
@@ -83,18 +83,51 @@ def _endpoint(index: int, entry: Any) -> dict[str, Any]:
         entry = {"url": entry}
     name = f"endpoints[{index}]"
     if not isinstance(entry, Mapping) or not isinstance(entry.get("url"), str):
-        raise invalid_request(f"{name} must be an object with a url", param=name)
+        raise Invalid(f"{name} must be an object with a url", param=name)
     url = entry["url"].strip().rstrip("/")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise invalid_request(f"{name}.url must look like https://host/v1", param=f"{name}.url")
+        raise Invalid(f"{name}.url must look like https://host/v1", param=f"{name}.url")
     numbers = {"weight": 1, "priority": 0}
     for member, default in numbers.items():
         value = entry.get(member, default)
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise invalid_request(f"{name}.{member} must be a whole number", param=f"{name}.{member}")
+            raise Invalid(f"{name}.{member} must be a whole number", param=f"{name}.{member}")
         numbers[member] = value
     return {"url": url, **numbers}
+
+
+def provider_object(row: Provider, healthy: Collection[str], *, with_addresses: bool) -> dict[str, Any]:
+    """A provider as the API shows it; its key is never part of that.
+
+    Args:
+        row: The provider.
+        healthy: The URLs of the endpoints that work, as far as is known.
+        with_addresses: Whether its addresses are shown; they are for administrators.
+    """
+    shown: dict[str, Any] = {
+        "id": row.public_id,
+        "name": row.display_name,
+        "vendor": row.kind,
+        "base_url": row.base_url if with_addresses else "",
+        "active": row.active,
+        "category": row.category,
+        "default_provider_image_generate": row.default_provider_image_generate,
+        "default_provider_image_edit": row.default_provider_image_edit,
+    }
+    if with_addresses:
+        shown["endpoints"] = [
+            {
+                "url": entry["url"],
+                "weight": entry.get("weight", 1),
+                "priority": entry.get("priority", 0),
+                "healthy": entry["url"] in healthy,
+            }
+            for entry in row.endpoints
+        ]
+        if row.details:
+            shown["metadata"] = row.details
+    return shown
 
 
 def is_true(details: Mapping[str, str], name: str, *, default: bool = False) -> bool:

@@ -16,6 +16,7 @@ from jan_server.services.llm_api.guests import GuestQuota
 from jan_server.services.llm_api.identity_server import IdentityServer
 from jan_server.services.llm_api.key_check import KeyCheck
 from jan_server.services.llm_api.readiness import Readiness
+from jan_server.services.llm_api.serving import Serving
 from jan_server.services.llm_api.users import UserDirectory
 from jan_server.settings.tree import Settings
 
@@ -35,6 +36,7 @@ class Resources:
         key_check: Checks API keys.
         guest_quota: How many guests an address may make.
         readiness: What `/readyz` asks; further probes are added to it.
+        serving: Turns a model's id into an answer.
     """
 
     settings: Settings
@@ -47,6 +49,7 @@ class Resources:
     key_check: KeyCheck
     guest_quota: GuestQuota
     readiness: Readiness
+    serving: Serving
 
 
 def resources(request: HTTPConnection) -> Resources:

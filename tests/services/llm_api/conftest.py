@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -29,13 +29,15 @@ PROVIDER_SECRET = "the provider secret of the test platform"
 @pytest.fixture
 async def keycloak() -> AsyncIterator[Keycloak]:
     """A scripted Keycloak, for what a working one does not do."""
-    async with Keycloak().running() as running:
-        yield running
+    async with Keycloak().running() as realm:
+        yield realm
 
 
-@pytest.fixture
-async def issuer_url(keycloak: Keycloak) -> str:
-    return keycloak.url
+@pytest.fixture(scope="module")
+async def issuer_url() -> AsyncIterator[str]:
+    """The address of a working identity server."""
+    async with Keycloak().running() as realm:
+        yield realm.url
 
 
 def settings_for(issuer_url: str, **llm_api: Any) -> Settings:
@@ -64,34 +66,50 @@ class Start(Protocol):
     def __call__(self, issuer_url: str, **llm_api: Any) -> Awaitable[httpx.AsyncClient]: ...
 
 
+@asynccontextmanager
+async def running(context: ServiceContext) -> AsyncIterator[httpx.AsyncClient]:
+    """A running LLM API, through its front door."""
+    app = create_app(context)
+    assert isinstance(app, FastAPI)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://llm-api") as caller,
+    ):
+        yield caller
+
+
 @pytest.fixture
 async def start(context: Callable[[Settings], ServiceContext]) -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
         async def run(issuer_url: str, **llm_api: Any) -> httpx.AsyncClient:
-            app = create_app(context(settings_for(issuer_url, **llm_api)))
-            assert isinstance(app, FastAPI)
-            await stack.enter_async_context(app.router.lifespan_context(app))
-            transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-            return await stack.enter_async_context(
-                httpx.AsyncClient(transport=transport, base_url="http://llm-api")
-            )
+            settings = settings_for(issuer_url, **llm_api)
+            return await stack.enter_async_context(running(context(settings)))
 
         yield run
 
 
-@pytest.fixture
-async def llm_api(start: Start, issuer_url: str) -> httpx.AsyncClient:
-    return await start(issuer_url)
+@pytest.fixture(scope="module")
+async def llm_api(
+    tmp_path_factory: pytest.TempPathFactory,
+    database_url: str,
+    client: aiohttp.ClientSession,
+    issuer_url: str,
+) -> AsyncIterator[httpx.AsyncClient]:
+    """The LLM API as it is usually set up, one for a test module."""
+    home = tmp_path_factory.mktemp("home")
+    async with running(ServiceContext(settings_for(issuer_url), home, database_url, client)) as caller:
+        yield caller
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def identity(client: aiohttp.ClientSession, issuer_url: str) -> IdentityServer:
     """The realm, seen by its service account: how tests prepare users."""
     return IdentityServer(client, identity_address(settings_for(issuer_url)))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def accounts(identity: IdentityServer) -> Accounts:
     return Accounts(identity)
 
@@ -111,7 +129,7 @@ class Person:
         return bearer(self.token)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def register(identity: IdentityServer, accounts: Accounts) -> Callable[..., Awaitable[Person]]:
     """Makes a user with some roles and logs it in."""
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from jan_server.http.errors import ApiError
 from jan_server.services.llm_api.chat_request import ConversationChoice, parse_chat_request
+from jan_server.services.llm_api.refusals import Invalid
 
 HELLO = [{"role": "user", "content": "Hello"}]
 
@@ -49,10 +49,9 @@ def body(**members: Any) -> dict[str, Any]:
         ({"conversation": {"branch": 1}}, "conversation.branch"),
     ],
 )
-def test_a_bad_member_is_a_400_that_names_it(members: dict[str, Any], param: str) -> None:
-    with pytest.raises(ApiError) as caught:
+def test_a_bad_member_is_named(members: dict[str, Any], param: str) -> None:
+    with pytest.raises(Invalid) as caught:
         parse_chat_request(body(**members))
-    assert caught.value.status == 400
     assert caught.value.param == param
     assert caught.value.message
 

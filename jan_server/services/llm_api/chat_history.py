@@ -1,0 +1,243 @@
+"""History: how a conversation's stored items and a request's messages become one exchange.
+
+Stored items precede the new messages unless the request carries them already; results of tool
+calls always find the turn that asked for them (contract/llm-api.md, section 7.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from jan_server.services.llm_api.chat_request import History
+from jan_server.services.llm_api.items import Item
+from jan_server.services.llm_api.message_content import text_of
+
+Message = dict[str, Any]
+
+_SPOKEN = frozenset({"system", "developer", "user", "assistant", "critic", "discriminator", "unknown"})
+
+
+def messages_of(items: Iterable[Item]) -> list[Message]:
+    """Stored items as chat messages; items that are no part of the talk are left out."""
+    return [message for item in items if (message := _message(item)) is not None]
+
+
+def _message(item: Item) -> Message | None:
+    if item.type == "mcp_call":
+        return _call_result(item)
+    if item.type != "message":
+        return None
+    if item.role == "tool":
+        return {"role": "tool", "tool_call_id": item.call_id or "", "content": item.text}
+    if item.role not in _SPOKEN:
+        return None
+    if item.role == "assistant":
+        return _assistant(item)
+    content = _content(item.content)
+    role = item.role if item.role in ("system", "developer") else "user"
+    return {"role": role, "content": content} if content else None
+
+
+def _assistant(item: Item) -> Message | None:
+    calls = [call for call in item.details.get("tool_calls") or () if call.get("id")]
+    if calls:
+        return {"role": "assistant", "content": item.text or None, "tool_calls": calls}
+    return {"role": "assistant", "content": item.text} if item.text else None
+
+
+def _call_result(item: Item) -> Message | None:
+    for block in item.content:
+        if block.get("type") == "mcp_call" and isinstance(block.get("mcp_call"), str):
+            return {"role": "tool", "tool_call_id": item.call_id or "", "content": block["mcp_call"]}
+    return None
+
+
+def _content(blocks: Sequence[Mapping[str, Any]]) -> str | list[dict[str, Any]]:
+    parts = [part for block in blocks if (part := _part(block)) is not None]
+    if all(part["type"] == "text" for part in parts):
+        return "\n".join(part["text"] for part in parts)
+    return parts
+
+
+def _part(block: Mapping[str, Any]) -> dict[str, Any] | None:
+    kind = str(block.get("type"))
+    value = block.get(kind)
+    if kind == "image" and isinstance(value, Mapping) and value.get("url"):
+        image = {"url": value["url"]}
+        if value.get("detail"):
+            image["detail"] = value["detail"]
+        return {"type": "image_url", "image_url": image}
+    if kind in ("input_audio", "file") and isinstance(value, Mapping):
+        return {"type": kind, kind: dict(value)}
+    text = block.get("text") if kind in ("text", "output_text") else value
+    return {"type": "text", "text": text} if isinstance(text, str) and text else None
+
+
+def with_history(stored: Sequence[Message], messages: list[Message], history: History) -> list[Message]:
+    """The messages that the provider gets.
+
+    Args:
+        stored: The branch's items as messages, the oldest first.
+        messages: The request's own messages.
+        history: `always` puts the stored ones in front; `auto` does unless the request carries
+            them; `never` adds only the turns that a tool result of the request answers.
+    """
+    if not stored:
+        return messages
+    if history == "never":
+        before: Sequence[Message] = ()
+    elif history == "always":
+        before = stored
+    else:
+        before = _missing_part(stored, messages)
+    before = before or _turns_awaiting(stored, messages)
+    if not before:
+        return messages
+    leading = _leading_instructions(messages)
+    merged = [*messages[:leading], *before, *messages[leading:]]
+    return _answered_once(merged, before)
+
+
+def _missing_part(stored: Sequence[Message], messages: Sequence[Message]) -> Sequence[Message]:
+    """The stored messages that the request does not carry itself."""
+    said = _dialogue(messages)
+    known = _dialogue(stored)
+    keys, known_keys = [_key(message) for message in said], [_key(message) for message in known]
+    common = _common_start(keys, known_keys)
+    if common == len(known):
+        return ()
+    if overlap := _overlap(known_keys, keys):
+        first = known[len(known) - overlap]
+        return stored[: next(index for index, message in enumerate(stored) if message is first)]
+    own_answers = [key for key in keys if key[0] == "assistant"]
+    if own_answers and (common or not set(own_answers).isdisjoint(known_keys)):
+        # The client resends the talk in a version of its own, for example after an edit.
+        return ()
+    return stored
+
+
+def _turns_awaiting(stored: Sequence[Message], messages: Sequence[Message]) -> Sequence[Message]:
+    """The stored turns that lead to the calls whose results the request brings, when it lacks them."""
+    asked = set(_call_ids(messages))
+    wanted = {
+        message["tool_call_id"]
+        for message in messages
+        if message["role"] == "tool" and message["tool_call_id"] not in asked
+    }
+    if not wanted:
+        return ()
+    end = start = 0
+    for index, message in enumerate(stored):
+        if message["role"] == "user" and not end:
+            start = index
+        if not wanted.isdisjoint(_call_ids([message])):
+            end = index + 1
+    return stored[start:end] if end else ()
+
+
+def _answered_once(messages: Sequence[Message], stored: Sequence[Message]) -> list[Message]:
+    """The same messages with each result right behind its call, and no stored call without a result."""
+    results = {message["tool_call_id"]: message for message in messages if message["role"] == "tool"}
+    asked = set(_call_ids(messages))
+    from_store = set(map(id, stored))
+    ordered: list[Message] = []
+    for message in messages:
+        if message["role"] == "tool" and message["tool_call_id"] in asked:
+            continue
+        if not message.get("tool_calls"):
+            if message["role"] != "tool" or id(message) not in from_store:
+                ordered.append(message)
+            continue
+        answered = [call for call in message["tool_calls"] if call["id"] in results]
+        if id(message) in from_store and len(answered) < len(message["tool_calls"]):
+            message = _with_calls(message, answered)
+        if message.get("tool_calls") or message.get("content"):
+            ordered.append(message)
+        ordered.extend(results[call["id"]] for call in answered)
+    return ordered
+
+
+def _with_calls(message: Message, calls: list[dict[str, Any]]) -> Message:
+    kept = {name: value for name, value in message.items() if name != "tool_calls"}
+    return {**kept, "tool_calls": calls} if calls else kept
+
+
+def new_messages(items: Iterable[Item], messages: Sequence[Message]) -> list[Message]:
+    """The messages of a request that the conversation does not hold yet, instructions left out.
+
+    These are the ones behind the last assistant turn: what came before was said by the model.
+    The log of a tool call (`mcp_call`) does not count as the tool's own message.
+    """
+    stored = messages_of(item for item in items if item.type != "mcp_call")
+    dialogue = _dialogue(messages)
+    if not dialogue:
+        return []
+    known = _dialogue(stored)
+    last_answer = max(
+        (index for index, message in enumerate(dialogue) if message["role"] == "assistant"), default=-1
+    )
+    fresh = dialogue[last_answer + 1 :]
+    if not fresh:
+        # The request ends with the beginning of an answer, which the model goes on with.
+        return [] if known and _key(known[-1]) == _key(dialogue[-1]) else [dialogue[-1]]
+    overlap = _overlap([_key(message) for message in known], [_key(message) for message in fresh])
+    answered = {message["tool_call_id"] for message in known if message["role"] == "tool"}
+    return [
+        message
+        for message in fresh[overlap:]
+        if message["role"] != "tool" or message["tool_call_id"] not in answered
+    ]
+
+
+def user_messages(messages: Iterable[Message]) -> int:
+    """How many of these messages a user wrote."""
+    return sum(message["role"] == "user" for message in messages)
+
+
+def _leading_instructions(messages: Sequence[Message]) -> int:
+    for index, message in enumerate(messages):
+        if message["role"] not in ("system", "developer"):
+            return index
+    return len(messages)
+
+
+def _dialogue(messages: Iterable[Message]) -> list[Message]:
+    return [message for message in messages if message["role"] not in ("system", "developer")]
+
+
+def _call_ids(messages: Iterable[Message]) -> list[str]:
+    return [call["id"] for message in messages for call in message.get("tool_calls") or ()]
+
+
+def _key(message: Message) -> tuple[str, ...]:
+    """What has to agree for two messages to count as the same."""
+    content = message.get("content")
+    images = (
+        [
+            str(part["image_url"].get("url", ""))
+            for part in content
+            if part.get("type") == "image_url" and isinstance(part.get("image_url"), dict)
+        ]
+        if isinstance(content, list)
+        else []
+    )
+    text = " ".join(text_of(content).split())
+    return (message["role"], text, str(message.get("tool_call_id", "")), *_call_ids([message]), *images)
+
+
+def _common_start(left: Sequence[tuple[str, ...]], right: Sequence[tuple[str, ...]]) -> int:
+    count = 0
+    for one, other in zip(left, right, strict=False):
+        if one != other:
+            break
+        count += 1
+    return count
+
+
+def _overlap(known: Sequence[tuple[str, ...]], said: Sequence[tuple[str, ...]]) -> int:
+    """How many of the newest known messages are the first that are said."""
+    for count in range(min(len(known), len(said)), 0, -1):
+        if list(known[-count:]) == list(said[:count]):
+            return count
+    return 0

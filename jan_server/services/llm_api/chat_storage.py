@@ -1,0 +1,226 @@
+"""The stored side of a chat: what a conversation gives to an exchange, and what it keeps of it.
+
+A conversation is read before the model is called and written in one transaction when the answer
+has ended; a new one comes into being with that transaction, so that a failed call leaves nothing
+behind (contract/llm-api.md, section 7.8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from jan_server.database.engine import Database
+from jan_server.http.ids import public_id
+from jan_server.services.llm_api.chat_answer import ChatAnswer
+from jan_server.services.llm_api.chat_history import Message, messages_of, new_messages, with_history
+from jan_server.services.llm_api.chat_request import ChatRequest, ConversationChoice
+from jan_server.services.llm_api.conversations import (
+    Conversation,
+    create_conversation,
+    find_conversation,
+    retitle_conversation,
+)
+from jan_server.services.llm_api.item_content import Block, image_block, text_block, tool_calls_block
+from jan_server.services.llm_api.items import Item, NewItem, append_items, list_branch_items
+from jan_server.services.llm_api.message_content import text_of
+from jan_server.services.llm_api.projects import project_instruction
+from jan_server.services.llm_api.tables import now
+
+NEWEST_ITEMS = 1000
+"""How far back an exchange looks; more would not fit any model's context."""
+
+TOOL_SERVER = "Jan MCP Server"
+
+Interruption = Literal["", "client_disconnected", "upstream_error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request and its answer, as part of a conversation.
+
+    Attributes:
+        user_id: The key of the caller's row.
+        choice: What the request says about the conversation.
+        id: The conversation's public id, known before a new one exists.
+        conversation: The conversation as it was read; None when it is to be made.
+        items: The newest items of the branch, in their order.
+        instruction: The instruction of the conversation's project, if it has one.
+    """
+
+    user_id: int
+    choice: ConversationChoice
+    id: str
+    conversation: Conversation | None = None
+    items: list[Item] = field(default_factory=list)
+    instruction: str | None = None
+
+    @property
+    def title(self) -> str | None:
+        """The title that the conversation has."""
+        return self.conversation.title if self.conversation else None
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """The conversation's metadata."""
+        return self.conversation.metadata if self.conversation else {}
+
+    def messages(self, own: list[Message]) -> list[Message]:
+        """The messages that the model gets: the project's instruction, history, the request's own."""
+        merged = with_history(messages_of(self.items), own, self.choice.history)
+        if not self.instruction or any(
+            message["role"] == "system" and message["content"] == self.instruction for message in merged
+        ):
+            return merged
+        return [{"role": "system", "content": self.instruction}, *merged]
+
+
+async def begin_exchange(database: Database, user_id: int, choice: ConversationChoice) -> Exchange:
+    """Read what the conversation gives to the exchange.
+
+    Raises:
+        Missing: The conversation is unknown or another user's, or it has no such branch.
+    """
+    if not choice.id:
+        return Exchange(user_id, choice, public_id("conv"))
+    async with database.session() as session:
+        conversation = await find_conversation(session, user_id, choice.id)
+        return Exchange(
+            user_id,
+            choice,
+            conversation.public_id,
+            conversation,
+            await list_branch_items(session, conversation, choice.branch, newest=NEWEST_ITEMS),
+            await project_instruction(session, conversation.project_id),
+        )
+
+
+async def store_exchange(
+    database: Database,
+    exchange: Exchange,
+    request: ChatRequest,
+    own_messages: list[Message],
+    answer: ChatAnswer,
+    *,
+    title: str | None = None,
+    interruption: Interruption = "",
+) -> None:
+    """Write an exchange, all of it or nothing.
+
+    Args:
+        database: Where to.
+        exchange: As it began.
+        request: The request; `store: false` keeps messages and answer out.
+        own_messages: The messages that the request itself brought.
+        answer: What the model said.
+        title: The title that the conversation gets; None leaves it.
+        interruption: Why the answer is incomplete; empty when it is complete.
+
+    Raises:
+        Missing: The conversation or its branch was deleted in the meantime.
+    """
+    async with database.session() as session:
+        conversation = exchange.conversation or await create_conversation(
+            session, exchange.user_id, referrer=exchange.choice.referrer, conv_id=exchange.id
+        )
+        if title is not None and title != conversation.title:
+            await retitle_conversation(session, conversation, title)
+        if request.store:
+            items = [item_of(message) for message in new_messages(exchange.items, own_messages)]
+            items += answer_items(answer, store_reasoning=request.store_reasoning, interruption=interruption)
+            await append_items(session, conversation, items, branch=exchange.choice.branch)
+
+
+def item_of(message: Message) -> NewItem:
+    """A request's message as an item."""
+    role = message["role"]
+    text = text_of(message.get("content"))
+    if role in ("tool", "function"):
+        call_id = str(message.get("tool_call_id") or "").replace("\0", "") or None
+        block = text_block("tool_result", text, tool_call_id=call_id)
+        return NewItem(role="tool", content=[block], call_id=call_id, details=_named(message))
+    kind = "text" if role == "assistant" else "input_text"
+    return NewItem(role=role, content=list(_blocks(message.get("content"), kind)), details=_named(message))
+
+
+def _named(message: Message) -> dict[str, Any]:
+    name = message.get("name")
+    return {"name": name} if isinstance(name, str) and name else {}
+
+
+def _blocks(content: Any, kind: str) -> Iterable[Block]:
+    if isinstance(content, str):
+        yield text_block(kind, content)
+        return
+    for part in content if isinstance(content, list) else ():
+        block = _block(part, kind)
+        if block is not None:
+            yield block
+
+
+def _block(part: Mapping[str, Any], kind: str) -> Block | None:
+    part_type = part["type"]
+    if part_type == "image_url":
+        image = part.get("image_url")
+        url = image.get("url") if isinstance(image, dict) else image
+        detail = image.get("detail") if isinstance(image, dict) else None
+        return image_block(str(url), detail) if url else None
+    if part_type in ("input_audio", "file") and isinstance(part.get(part_type), dict):
+        return {"type": part_type, part_type: part[part_type]}
+    text = text_of([part])
+    return text_block(kind, text) if text else None
+
+
+def answer_items(
+    answer: ChatAnswer, *, store_reasoning: bool = False, interruption: Interruption = ""
+) -> list[NewItem]:
+    """An answer as items: the assistant's message, and an open `mcp_call` for each call it asks for.
+
+    Args:
+        answer: What the model said.
+        store_reasoning: Whether reasoning is kept beside an answer; alone it always is.
+        interruption: Why the answer is incomplete; its calls, which may be cut off, are left out.
+    """
+    calls = [] if interruption else answer.tool_calls
+    blocks: list[Block] = []
+    if answer.reasoning and (store_reasoning or not (answer.text or answer.refusal or calls)):
+        blocks.append(text_block("reasoning_text", answer.reasoning))
+    if answer.text:
+        blocks.append(text_block("text", answer.text, finish_reason=answer.finish_reason or None))
+    if answer.refusal:
+        blocks.append(text_block("refusal", answer.refusal))
+    if calls:
+        blocks.append(tool_calls_block(list(calls)))
+    message = _incomplete(blocks, interruption) if interruption else _complete(blocks, now())
+    return [message, *(_open_call(call) for call in calls)]
+
+
+def _complete(blocks: list[Block], moment: datetime) -> NewItem:
+    return NewItem(role="assistant", content=blocks, completed_at=moment)
+
+
+def _incomplete(blocks: list[Block], reason: str) -> NewItem:
+    return NewItem(
+        role="assistant",
+        content=blocks,
+        status="incomplete",
+        incomplete_at=now(),
+        details={"incomplete_details": {"reason": reason}},
+    )
+
+
+def _open_call(call: Mapping[str, Any]) -> NewItem:
+    function = call["function"]
+    return NewItem(
+        type="mcp_call",
+        role="tool",
+        status="in_progress",
+        call_id=str(call["id"]).replace("\0", ""),
+        details={
+            "name": function["name"],
+            "arguments": function["arguments"],
+            "server_label": TOOL_SERVER,
+        },
+    )

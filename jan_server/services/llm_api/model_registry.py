@@ -1,0 +1,208 @@
+"""The models of this moment, kept in the process and told by PostgreSQL when they change.
+
+The hot path looks models up here and never asks the database. A trigger notifies every
+listening process of each change to providers, catalogues and models, whoever made it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from sqlmodel import col, select
+
+from jan_server.database.engine import Database
+from jan_server.inference.provider import Endpoint, Timeouts
+from jan_server.inference.provider import Provider as UpstreamProvider
+from jan_server.services.llm_api.models import ModelTable, OfferedModel, price_of
+from jan_server.services.llm_api.provider_secrets import ProviderSecrets, UnreadableKey
+from jan_server.services.llm_api.tables.model import ModelCatalog, ProviderModel
+from jan_server.services.llm_api.tables.provider import Provider
+
+logger = logging.getLogger("jan.llm-api.models")
+
+CHANNEL = "llm_api_models"
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 30.0
+
+_Row = tuple[ProviderModel, ModelCatalog | None]
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveProvider:
+    """A provider in use.
+
+    Attributes:
+        row: As it is stored.
+        upstream: As the inference client takes it.
+        problem: What keeps it from working; empty when nothing does.
+    """
+
+    row: Provider
+    upstream: UpstreamProvider
+    problem: str = ""
+
+
+_ACTIVE_PROVIDERS = (
+    select(Provider)
+    .where(col(Provider.active), col(Provider.deleted_at).is_(None))
+    .order_by(col(Provider.id))
+)
+_ACTIVE_MODELS = (
+    select(ProviderModel, ModelCatalog)
+    .outerjoin(ModelCatalog, col(ModelCatalog.id) == ProviderModel.model_catalog_id)
+    .where(
+        col(ProviderModel.active),
+        col(ProviderModel.vanished_at).is_(None),
+        col(ProviderModel.deleted_at).is_(None),
+    )
+    .order_by(col(ProviderModel.id))
+)
+
+
+class ModelRegistry:
+    """Knows which models can be called, and stays up to date while it is open.
+
+    Args:
+        database: Where providers and models are stored.
+        secrets: Decrypts the providers' keys.
+        timeouts: How long providers may take.
+
+    Attributes:
+        table: The models of this moment.
+        providers: The active providers, whether they offer models or not.
+    """
+
+    def __init__(self, database: Database, secrets: ProviderSecrets, timeouts: Timeouts) -> None:
+        self.table = ModelTable()
+        self.providers: tuple[ActiveProvider, ...] = ()
+        self._database = database
+        self._secrets = secrets
+        self._timeouts = timeouts
+        self._reading = asyncio.Lock()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Read the models again after each notice, while the context lasts."""
+        task = asyncio.create_task(self._listen(), name="listen for changes of models")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def refresh(self) -> None:
+        """Read providers and models from the database."""
+        async with self._reading:
+            async with self._database.session() as session:
+                providers = [self.active(row) for row in await session.exec(_ACTIVE_PROVIDERS)]
+                rows: list[_Row] = [(row[0], row[1]) for row in await session.exec(_ACTIVE_MODELS)]
+            by_key = {provider.row.id: provider for provider in providers}
+            self.providers = tuple(providers)
+            self.table = ModelTable(
+                _offered(model, catalog, by_key[model.provider_id])
+                for model, catalog in rows
+                if model.provider_id in by_key
+                and (catalog is None or (catalog.active and catalog.deleted_at is None))
+            )
+
+    def active(self, row: Provider) -> ActiveProvider:
+        """A provider's row as the inference client takes it, its key decrypted."""
+        problem = key = ""
+        try:
+            key = self._secrets.decrypt(row.encrypted_api_key)
+        except UnreadableKey as failure:
+            problem = f"{row.display_name}: {failure}"
+            logger.error("%s", problem)
+        endpoints = tuple(
+            Endpoint(
+                url=entry["url"],
+                weight=entry.get("weight", 1),
+                priority=entry.get("priority", 0),
+                api_key=key,
+            )
+            for entry in row.endpoints
+        )
+        upstream = UpstreamProvider(
+            id=row.public_id,
+            name=row.display_name,
+            endpoints=endpoints,
+            kind=row.kind,
+            timeouts=self._timeouts,
+        )
+        return ActiveProvider(row, upstream, problem)
+
+    async def _listen(self) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                async with await psycopg.AsyncConnection.connect(
+                    self._database.url, autocommit=True, application_name="jan-llm-api-models"
+                ) as connection:
+                    await connection.execute(f"listen {CHANNEL}")
+                    # What changed while nobody listened is read here.
+                    await self.refresh()
+                    pause = FIRST_PAUSE_SECONDS
+                    while True:
+                        await _one_notice(connection)
+                        await self.refresh()
+            except Exception as failure:
+                logger.warning("cannot hear of changed models, trying again in %g s: %s", pause, failure)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+
+async def _one_notice(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Wait for a notice; those that come right behind it count as one."""
+    async for _ in connection.notifies(stop_after=1):
+        pass
+    async for _ in connection.notifies(timeout=0):
+        pass
+
+
+def _offered(model: ProviderModel, catalog: ModelCatalog | None, provider: ActiveProvider) -> OfferedModel:
+    limits = model.token_limits or {}
+    return OfferedModel(
+        id=model.model_public_id,
+        provider_model_id=model.provider_original_model_id,
+        key=model.id or 0,
+        provider=provider.upstream,
+        display_name=model.model_display_name,
+        category=model.category,
+        provider_category=provider.row.category,
+        category_order=model.category_order_number,
+        model_order=model.model_order_number,
+        created=int(model.created_at.timestamp()),
+        price=price_of(model.pricing),
+        context_length=limits.get("context_length") or (catalog.context_length if catalog else None),
+        defaults=_defaults(catalog.supported_parameters if catalog else {}),
+        instruct_key=model.instruct_model_id,
+        problem=provider.problem,
+    )
+
+
+def _defaults(supported: Mapping[str, Any]) -> dict[str, Any]:
+    """The catalogue's default parameters, which are stored as decimals in text, as numbers."""
+    found: dict[str, Any] = {}
+    for name, text in (supported.get("default") or {}).items():
+        if text is None or name not in _FILLED:
+            continue
+        with suppress(ValueError):
+            found[name] = _FILLED[name](float(text))
+    return found
+
+
+_FILLED: Mapping[str, type[int] | type[float]] = {
+    "temperature": float,
+    "top_p": float,
+    "presence_penalty": float,
+    "frequency_penalty": float,
+    "max_tokens": int,
+    "top_k": int,
+    "repetition_penalty": float,
+}

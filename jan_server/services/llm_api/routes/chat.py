@@ -1,0 +1,107 @@
+"""`POST /v1/chat/completions`: the hot path, so the body is parsed once and the answer's bytes are relayed.
+
+Source: contract/llm-api.md, section 7; OpenAI API reference, "Create chat completion".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from jan_server.http.errors import invalid_request
+from jan_server.http.json_body import parse_json
+from jan_server.http.sse import SSE_HEADERS
+from jan_server.services.llm_api.chat import Chat, ChatCall
+from jan_server.services.llm_api.chat_request import ChatRequest, parse_chat_request
+from jan_server.services.llm_api.disconnect import CallerGone, WhileConnected
+from jan_server.services.llm_api.resources import resources
+from jan_server.services.llm_api.routes.body import documented
+from jan_server.services.llm_api.routes.caller import current_user
+from jan_server.services.llm_api.schemas.chat import ChatCompletion, ChatCompletionRequest
+
+CONVERSATION_HEADER = b"x-conversation-id"
+
+CHAT_DOCUMENT: dict[str, Any] = {
+    "tags": ["chat"],
+    "summary": "Create a chat completion",
+    "openapi_extra": documented(ChatCompletionRequest),
+    "responses": {
+        200: {
+            "model": ChatCompletion,
+            "description": "The completion, or with `stream: true` its chunks as server-sent events.",
+            "content": {"text/event-stream": {}},
+        }
+    },
+}
+
+_JSON = (b"content-type", b"application/json")
+_STREAM_HEADERS = [(name.encode(), value.encode()) for name, value in SSE_HEADERS.items()]
+
+
+async def create_chat_completion(request: Request) -> Response:
+    """Ask a model for the next message of a chat."""
+    user = await current_user(request)
+    raw = await request.body()
+    body = parse_json(raw)
+    if not isinstance(body, dict):
+        raise invalid_request("the body must be a JSON object", code="invalid_json")
+    chat_request = parse_chat_request(body, referrer=_referrer(request.scope))
+    return ChatResponse(resources(request).serving.chat, chat_request, user.id, raw)
+
+
+def _referrer(scope: Scope) -> str | None:
+    query: bytes = scope["query_string"]
+    if b"referrer" not in query:
+        return None
+    return parse_qs(query.decode("latin-1"), keep_blank_values=True).get("referrer", [None])[0]
+
+
+class ChatResponse(Response):
+    """The answer to one chat request: the work happens while it is sent, and ends when the caller leaves."""
+
+    def __init__(self, chat: Chat, chat_request: ChatRequest, user_id: int, raw: bytes) -> None:
+        self._chat = chat
+        self._request = chat_request
+        self._user_id = user_id
+        self._raw = raw
+        self.background = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer; failures before the first byte are raised and become an error with a status."""
+        state = scope["state"]
+        state["stream"] = self._request.stream
+        try:
+            async with WhileConnected(receive):
+                call = await self._chat.prepare(self._request, self._user_id, self._raw)
+                state["model"] = call.model.id
+                if self._request.stream:
+                    await self._stream(call, state, send)
+                else:
+                    await self._whole(call, send)
+        except CallerGone:
+            return
+
+    async def _whole(self, call: ChatCall, send: Send) -> None:
+        body = await self._chat.complete(call)
+        headers = [_JSON, (b"content-length", b"%d" % len(body)), *_conversation(call)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _stream(self, call: ChatCall, state: dict[str, Any], send: Send) -> None:
+        frames = await self._chat.stream(call, state.get("request_id", ""))
+        try:
+            headers = [*_STREAM_HEADERS, *_conversation(call)]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            async for chunk in frames:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            await frames.aclose()
+
+
+def _conversation(call: ChatCall) -> list[tuple[bytes, bytes]]:
+    return [] if call.exchange is None else [(CONVERSATION_HEADER, call.exchange.id.encode())]

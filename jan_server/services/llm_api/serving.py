@@ -1,0 +1,148 @@
+"""Serving: all that turns a model's id into an answer, opened and closed together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+from sqlalchemy.exc import OperationalError
+
+from jan_server.database.engine import Database
+from jan_server.inference import readiness as inference_readiness
+from jan_server.inference.client import UpstreamClient
+from jan_server.inference.provider import Timeouts
+from jan_server.services.llm_api.bootstrap import bootstrap_providers, described_providers
+from jan_server.services.llm_api.chat import Chat
+from jan_server.services.llm_api.model_registry import ActiveProvider, ModelRegistry
+from jan_server.services.llm_api.provider_secrets import ProviderSecrets
+from jan_server.services.llm_api.readiness import Finding, Probe
+from jan_server.services.llm_api.sync import ModelSync
+from jan_server.services.llm_api.title_writer import TitleWriter
+from jan_server.settings.tree import Settings
+
+logger = logging.getLogger("jan.llm-api.serving")
+
+PROBE_SECONDS = 1.5
+RETRY_SECONDS = 1.0
+"""How long to wait for PostgreSQL before the next try."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """The parts of serving models.
+
+    Attributes:
+        secrets: Encrypts the keys of providers.
+        upstream: Calls providers.
+        registry: Knows the models of this moment.
+        sync: Keeps them up to date.
+        chat: Answers chat requests.
+    """
+
+    secrets: ProviderSecrets
+    upstream: UpstreamClient
+    registry: ModelRegistry
+    sync: ModelSync
+    chat: Chat
+
+
+def make_serving(settings: Settings, database: Database, client: aiohttp.ClientSession) -> Serving:
+    """Put the parts together; nothing is asked of anybody yet. Call it inside the running loop.
+
+    Raises:
+        ValueError: `MODEL_PROVIDER_SECRET` is not set.
+    """
+    own, timeouts = settings.services.llm_api, settings.inference.timeouts
+    secrets = ProviderSecrets(own.model_provider_secret.get_secret_value())
+    upstream = UpstreamClient(client)
+    registry = ModelRegistry(
+        database,
+        secrets,
+        Timeouts(
+            connect=timeouts.connect.total_seconds(),
+            first_token=timeouts.first_token.total_seconds(),
+            idle=timeouts.idle.total_seconds(),
+            answer=own.stream_timeout.total_seconds(),
+        ),
+    )
+    sync = ModelSync(database, upstream, registry)
+    titles = None
+    if own.conversations.title_generation_enabled:
+        titles = TitleWriter(registry, upstream, own.conversations.title_generation_model_id)
+    chat = Chat(registry, sync, upstream, database, titles=titles, user_tokens=own.max_user_message_tokens)
+    return Serving(secrets, upstream, registry, sync, chat)
+
+
+@asynccontextmanager
+async def open_serving(
+    serving: Serving, settings: Settings, database: Database, home: Path
+) -> AsyncIterator[None]:
+    """Write the described providers, read the models and keep both up to date.
+
+    Without PostgreSQL the service comes up as well: it says so when it is asked for its
+    readiness, and begins here as soon as it can.
+
+    Raises:
+        ProviderFileError: The provider file is named but not usable.
+        Invalid: A provider of the settings is not usable.
+    """
+    own = settings.services.llm_api
+    specs = described_providers(settings, home)
+
+    async def begin() -> bool:
+        try:
+            await bootstrap_providers(database, specs, serving.secrets)
+            await serving.registry.refresh()
+        except OperationalError as failure:
+            logger.warning("providers cannot be written yet: %s", failure.orig)
+            return False
+        return True
+
+    async def begin_late() -> None:
+        begun = False
+        while not begun:
+            await asyncio.sleep(RETRY_SECONDS)
+            begun = await begin()
+
+    every_seconds = own.model_sync_interval_minutes * 60.0 if own.model_sync_enabled else None
+    late = None if await begin() else asyncio.create_task(begin_late(), name="write providers")
+    async with serving.registry.open(), serving.sync.repeating(every_seconds):
+        try:
+            yield
+        finally:
+            if late is not None:
+                late.cancel()
+                await asyncio.gather(late, return_exceptions=True)
+            await serving.chat.close()
+
+
+def inference_probe(serving: Serving) -> Probe:
+    """Asks the engine of this installation; of providers elsewhere it tells how their last call went."""
+
+    async def probe() -> Finding:
+        providers = [active for active in serving.registry.providers if active.row.category == "llm"]
+        if not providers:
+            return Finding("degraded", "no provider of models; `jan quickstart` sets one up")
+        for active in providers:
+            if (problem := await _problem(serving, active)) is not None:
+                return Finding("degraded", problem)
+        return Finding("ok")
+
+    return probe
+
+
+async def _problem(serving: Serving, active: ActiveProvider) -> str | None:
+    if active.problem:
+        return active.problem
+    provider, selector = active.upstream, serving.upstream.selector
+    if active.row.source == "engine":
+        health = await inference_readiness.probe(serving.upstream, provider, seconds=PROBE_SECONDS)
+        return None if health.ok else health.detail
+    if any(selector.is_healthy(provider, endpoint) for endpoint in provider.endpoints):
+        return None
+    return f"{provider.name} did not answer its last call"

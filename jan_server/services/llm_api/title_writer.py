@@ -1,0 +1,66 @@
+"""Titles written by a model, where the operator asked for that (contract/llm-api.md, section 7.8)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import orjson
+
+from jan_server.inference.client import UpstreamClient
+from jan_server.inference.upstream_errors import UpstreamError
+from jan_server.services.llm_api.chat_answer import ChatAnswer, read_answer
+from jan_server.services.llm_api.chat_history import Message
+from jan_server.services.llm_api.message_content import text_of
+from jan_server.services.llm_api.model_registry import ModelRegistry
+from jan_server.services.llm_api.models import OfferedModel
+from jan_server.services.llm_api.titles import clean_title
+
+logger = logging.getLogger("jan.llm-api.titles")
+
+MAXIMUM_TOKENS = 64
+TEMPERATURE = 0.2
+SHOWN_CHARACTERS = 4000
+"""How much of the exchange the model is shown."""
+
+_INSTRUCTION = (
+    "Write a title of at most eight words for this conversation, in its own language. "
+    "Answer with the title alone, without quotation marks."
+)
+
+
+class TitleWriter:
+    """Asks a model for a title.
+
+    Args:
+        registry: Knows the models.
+        upstream: Calls providers.
+        model_id: The model that writes titles, by its public or its provider's id; where it is
+            not known, the model of the chat writes them.
+    """
+
+    def __init__(self, registry: ModelRegistry, upstream: UpstreamClient, model_id: str) -> None:
+        self._registry = registry
+        self._upstream = upstream
+        self._model_id = model_id
+
+    async def write(self, chat_model: OfferedModel, messages: Sequence[Message], answer: ChatAnswer) -> str:
+        """A cleaned title; empty when the model failed or said nothing usable."""
+        model = self._registry.table.find(self._model_id) or chat_model
+        said = [f"{message['role']}: {text_of(message.get('content'))}" for message in messages]
+        said.append(f"assistant: {answer.text}")
+        body = {
+            "model": model.provider_model_id,
+            "messages": [
+                {"role": "system", "content": _INSTRUCTION},
+                {"role": "user", "content": "\n".join(said)[:SHOWN_CHARACTERS]},
+            ],
+            "max_tokens": MAXIMUM_TOKENS,
+            "temperature": TEMPERATURE,
+        }
+        try:
+            reply = await self._upstream.complete(model.provider, "/chat/completions", orjson.dumps(body))
+        except UpstreamError as failure:
+            logger.info("no title from %s: %s", model.id, failure.message)
+            return ""
+        return clean_title(read_answer(reply.body).text.strip().partition("\n")[0])

@@ -1,0 +1,80 @@
+"""An LLM API on a real socket in front of a scripted provider, and its callers."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import openai
+import uvicorn
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from jan_server.authentication.identity_header import HEADER, IdentitySigner
+from jan_server.authentication.principal import Principal
+from jan_server.services.llm_api.serving import Serving
+from tests.doubles.openai_upstream import OpenAIUpstream
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A running LLM API.
+
+    Attributes:
+        url: Its address, without a path.
+        app: The app itself.
+        upstream: The only provider it has.
+    """
+
+    url: str
+    app: FastAPI
+    upstream: OpenAIUpstream
+    signer: IdentitySigner
+
+    @property
+    def serving(self) -> Serving:
+        serving = self.app.state.resources.serving
+        assert isinstance(serving, Serving)
+        return serving
+
+    def headers(self, name: str = "ann", *, admin: bool = False) -> dict[str, str]:
+        """The headers with which the gateway vouches for a user."""
+        principal = Principal(
+            subject=f"subject-of-{name}",
+            issuer="http://issuer.example/realms/jan",
+            username=name,
+            roles=("admin",) if admin else (),
+        )
+        return {HEADER: self.signer.sign(principal)}
+
+    def openai(self, name: str = "ann") -> openai.AsyncOpenAI:
+        """OpenAI's own client, as a program uses it."""
+        return openai.AsyncOpenAI(
+            api_key="unused",
+            base_url=f"{self.url}/v1",
+            default_headers={**self.headers(name), "Authorization": ""},
+            max_retries=0,
+        )
+
+
+@asynccontextmanager
+async def listening(app: ASGIApp) -> AsyncIterator[str]:
+    """Serve `app` on a free port of this machine; gives its address."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=2)
+        server = uvicorn.Server(config)
+        task = asyncio.create_task(server.serve(sockets=[bound]))
+        while not server.started:
+            if task.done():
+                task.result()
+                raise AssertionError("the app did not start")
+            await asyncio.sleep(0.005)
+        try:
+            yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await task
