@@ -92,7 +92,7 @@ def print_table(
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
     # A pipe has no width: a wide one keeps every row on one line, as grep and cut expect.
-    stdout.print(table, width=None if stdout.is_terminal else PIPE_WIDTH)
+    (stdout if stdout.is_terminal else Console(highlight=False, width=PIPE_WIDTH)).print(table)
 
 
 def note(message: str) -> None:

@@ -15,9 +15,10 @@ from starlette.types import ASGIApp
 
 from jan_server.http.client import open_client
 from jan_server.http.context import ServiceContext
+from jan_server.inference.model_store import ModelMissingError
 from jan_server.launch import database
 from jan_server.launch.children import ChildFailedError, ChildNotes, Program, SupervisedChild
-from jan_server.launch.engine import EngineMissingError, engine_program
+from jan_server.launch.engine import engine_program
 from jan_server.launch.health import probe, until_ready
 from jan_server.launch.plan import Kind, Plan, PlannedPart
 from jan_server.launch.ports import PortsBusyError, bind, check
@@ -30,6 +31,7 @@ from jan_server.stack.service import Child, Service
 from jan_server.telemetry.logs import LogSink
 
 _EXTERNAL_SECONDS = 30.0
+_MODEL_POLL_SECONDS = 2.0
 
 log = logging.getLogger("jan.server.launch")
 
@@ -147,7 +149,7 @@ class InProcessStack:
             if planned.kind is Kind.EXTERNAL:
                 await self._reach_external(planned)
             elif isinstance(planned.part, Child):
-                await self._start_child(planned.part, planned)
+                await self._start_child(planned.part)
             else:
                 await self._start_service(planned, await imports[planned.name])
         except StackFailedError:
@@ -172,32 +174,42 @@ class InProcessStack:
         await running.start(factory, context, apps)
         self.board.set_part(planned.name, Phase.READY, pid=os.getpid())
 
-    async def _start_child(self, child: Child, planned: PlannedPart) -> None:
-        try:
-            program = self._program(child, planned)
-        except EngineMissingError as error:
-            self.board.set_part(child.name, Phase.STOPPED, detail=str(error))
-            log.warning("%s: %s", child.name, error)
+    async def _start_child(self, child: Child) -> None:
+        if child is INFERENCE:
+            await self._start_engine()
             return
-        supervised = SupervisedChild(program, self._notes, self.sink, self._report(child))
-        self._children[child.name] = supervised
-        if child is POSTGRES:
-            await supervised.start()
-            await self._open_database()
-            self.board.set_part(child.name, Phase.READY)
-            return
+        assert child is POSTGRES
+        await self._supervise(child, database.embedded(self.settings, self.home).program())
+        await self._open_database()
+        self.board.set_part(child.name, Phase.READY)
+
+    async def _start_engine(self) -> None:
+        """Start the engine; without it the rest is of use too, so nothing here fails the start."""
         try:
-            await supervised.start()
+            await self._supervise(INFERENCE, engine_program(self.settings, self.home))
+        except ModelMissingError as error:
+            self.board.set_part(INFERENCE.name, Phase.STOPPED, detail=str(error))
+            log.warning("%s: %s", INFERENCE.name, error)
+            self._background.append(asyncio.create_task(self._await_model()))
         except ChildFailedError as error:
-            if child.essential:
-                raise
             log.warning("%s", error)
 
-    def _program(self, child: Child, planned: PlannedPart) -> Program:
-        if child is POSTGRES:
-            return database.embedded(self.settings, self.home).program()
-        assert child is INFERENCE and child.health_path is not None
-        return engine_program(self.settings, self.home, planned)
+    async def _await_model(self) -> None:
+        """Start the engine as soon as its model is there."""
+        while True:
+            await asyncio.sleep(_MODEL_POLL_SECONDS)
+            try:
+                program = await asyncio.to_thread(engine_program, self.settings, self.home)
+            except ModelMissingError:
+                continue
+            with suppress(ChildFailedError):
+                await self._supervise(INFERENCE, program)
+            return
+
+    async def _supervise(self, child: Child, program: Program) -> None:
+        supervised = SupervisedChild(program, self._notes, self.sink, self._report(child))
+        self._children[child.name] = supervised
+        await supervised.start()
 
     def _report(self, child: Child) -> Callable[[Phase, str, int, int], None]:
         def report(phase: Phase, detail: str, pid: int, restarts: int) -> None:

@@ -18,7 +18,6 @@ INFERENCE = Child(
     settings="inference",
     port_setting="inference.llamacpp.port",
     health_path="/health",
-    essential=False,
 )
 
 IDENTITY = Service(
@@ -54,6 +53,7 @@ GATEWAY = Service(
     needs=("identity", "llm-api"),
     public=True,
     websockets=True,
+    fronts=True,
 )
 
 PARTS: tuple[Part, ...] = (POSTGRES, IDENTITY, INFERENCE, LLM_API, GATEWAY)

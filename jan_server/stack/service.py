@@ -20,6 +20,8 @@ class Service:
         schema: The PostgreSQL schema that it owns, or None.
         public: Whether users call it directly, so that its address is printed.
         websockets: Whether its listener speaks WebSocket.
+        fronts: Whether it stands before the others: its factory also takes their apps by name, so that
+            it calls them without a socket.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Service:
     schema: str | None = None
     public: bool = False
     websockets: bool = False
+    fronts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,6 @@ class Child:
         needs: The names of the parts that must be ready before it starts.
         port_setting: The key of the setting that holds its port, or None when it has none.
         health_path: Answers 200 once the program can be used, or None when it speaks no HTTP.
-        essential: Whether the stack is of no use without it: its failure fails the start.
     """
 
     name: str
@@ -54,7 +56,6 @@ class Child:
     needs: tuple[str, ...] = ()
     port_setting: str | None = None
     health_path: str | None = None
-    essential: bool = True
 
 
 Part = Service | Child

@@ -34,8 +34,8 @@ _SECRETS = re.compile(
           \b(?:bearer|basic)\s+
         | \b(?:password|passwd|secret|api[_-]?key|access_token|refresh_token|id_token|client_secret|token)
           ["']?\s*[=:]\s*["']?
-        | ://[^\s:/@]+:
       )(?P<value>[^\s"'&,;@]{4,})
+      | (?P<user>://[^\s:/@]+:)[^\s@/]+(?=@)
       | (?P<jwt>\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*)
       | (?P<key>\b(?:sk|hf)[_-](?:live_|test_|proj-)?[A-Za-z0-9_-]{12,})
     """,
@@ -47,7 +47,7 @@ MASK = "********"
 
 def without_secrets(text: str) -> str:
     """`text` with bearer tokens, JWTs, API keys and passwords blanked out."""
-    return _SECRETS.sub(lambda match: (match["keep"] or "") + MASK, text)
+    return _SECRETS.sub(lambda match: (match["keep"] or match["user"] or "") + MASK, text)
 
 
 class LogSink(threading.Thread):
@@ -127,7 +127,7 @@ class SinkHandler(logging.Handler):
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Queue the record; no lock is needed, the queue has its own."""
-        record.message = record.getMessage()
+        record.msg = record.message = record.getMessage()
         record.args = None
         self.sink.put_record(record)
         return True
