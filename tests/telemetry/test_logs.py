@@ -8,6 +8,7 @@ import pytest
 
 from jan_server.telemetry.log_files import Rotation, services_with_logs, tail
 from jan_server.telemetry.logs import LogSink, start_logs, without_secrets
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -105,16 +106,17 @@ def test_ordinary_words_are_kept(text: str) -> None:
 def test_a_full_disk_does_not_end_logging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sink = LogSink(tmp_path, Rotation())
     sink.start()
-    failures = iter([OSError("No space left on device")])
+    failures = [OSError("No space left on device")]
+    written: list[bytes] = []
 
-    def fail_once(self: object, lines: bytes) -> None:
-        for error in failures:
-            raise error
-        (tmp_path / "written").write_bytes(lines)
+    def append(self: object, lines: bytes) -> None:
+        if failures:
+            raise failures.pop()
+        written.append(lines)
 
-    monkeypatch.setattr("jan_server.telemetry.log_files.LogFile.append", fail_once)
+    monkeypatch.setattr("jan_server.telemetry.log_files.LogFile.append", append)
     sink.put_line("x", "lost")
-    while next(failures, None) is None and not (tmp_path / "written").exists():
-        sink.put_line("x", "kept")
+    wait_until(lambda: not failures)
+    sink.put_line("x", "kept")
     sink.close()
-    assert b"kept" in (tmp_path / "written").read_bytes()
+    assert [b"kept" in lines for lines in written] == [True]
