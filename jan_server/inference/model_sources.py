@@ -107,7 +107,7 @@ def _fetch(
     if is_path(reference):
         return _copy(Path(reference).expanduser(), store, progress, name)
     raise ModelFetchError(
-        f"{reference!r} is no model that can be fetched",
+        f"there is no model {reference!r} to fetch",
         f"use {builtin_model.NAME}, a path, an https address, or hf:owner/repository/file.gguf",
     )
 
@@ -132,7 +132,9 @@ def _copy(path: Path, store: ModelStore, progress: Progress, name: str | None) -
 def _hub_address(reference: str, environment: Mapping[str, str]) -> str:
     parts = reference.strip("/").split("/")
     if len(parts) < 3 or not parts[-1].endswith(".gguf"):
-        raise ModelFetchError(f"hf:{reference} names no file", "write hf:owner/repository/file.gguf")
+        raise ModelFetchError(
+            f"the reference hf:{reference} names no file", "write hf:owner/repository/file.gguf"
+        )
     hub = environment.get("HF_ENDPOINT", "").rstrip("/") or HUB
     return f"{hub}/{quote('/'.join(parts[:2]))}/resolve/main/{quote('/'.join(parts[2:]))}"
 
@@ -142,7 +144,7 @@ def _download(
 ) -> StoredModel:
     file = unquote(PurePosixPath(urlsplit(url).path).name)
     if not file.endswith(".gguf") or file.startswith("."):
-        raise ModelFetchError(f"{source} is not the address of a .gguf file", "check the address")
+        raise ModelFetchError(f"the address {source} is not one of a .gguf file", "check the address")
     partial = store.partial(file)
     digest = hashlib.sha256()
     begun = _bytes_of(partial, digest)
@@ -175,9 +177,11 @@ def _download(
             f"{source}: the server answers {error.code} {error.reason}", "check it"
         ) from error
     except (URLError, OSError, ValueError) as error:
-        raise ModelFetchError(f"{source} cannot be downloaded: {_reason(error)}", _OFFLINE) from error
+        raise ModelFetchError(
+            f"the model {source} cannot be downloaded: {_reason(error)}", _OFFLINE
+        ) from error
     if total and size != total:
-        raise ModelFetchError(f"{source}: the download broke off", "run the same command again to go on")
+        raise ModelFetchError(f"the download of {source} broke off", "run the same command again to go on")
     licence = _checked(partial, source).licence
     tag_file.unlink(missing_ok=True)
     model = StoredModel(name or model_name(Path(file)), file, size, digest.hexdigest(), source, licence)
@@ -201,7 +205,7 @@ def _checked(path: Path, source: object) -> Any:
     except InvalidGgufError as error:
         if path.suffix == ".part":
             path.unlink()
-        raise ModelFetchError(f"{source} is not a usable model: {error}", "choose another file") from error
+        raise ModelFetchError(f"the model {source} is not usable: {error}", "choose another file") from error
 
 
 class _WebOnly(HTTPRedirectHandler):

@@ -1,0 +1,213 @@
+"""`jan models`: the models on this machine, for the built-in engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from jan_cli.configuration import configuration
+from jan_cli.console import (
+    CommandError,
+    confirm,
+    invocation,
+    note,
+    print_json,
+    print_table,
+    stderr,
+    stdout,
+)
+from jan_server.settings.home import JanHome
+
+if TYPE_CHECKING:
+    from jan_server.inference.model_store import ModelStore, StoredModel
+
+app = typer.Typer(
+    name="models",
+    help="List, fetch and remove the models of the built-in engine.",
+    epilog="Example: jan models pull",
+    no_args_is_help=True,
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("list")
+def list_models(context: typer.Context, as_json: AsJson = False) -> None:
+    """Show the models that are here, and the built-in one even when it is not.
+
+    Example: jan models list --json
+    """
+    from jan_server.inference import builtin_model
+
+    used = configuration(invocation(context).home).settings.inference.llamacpp.model
+    store = model_store(context)
+    rows = [description(store, model, used) for model in store.models()]
+    if not any(row["name"] == builtin_model.NAME for row in rows):
+        rows.append(description(store, builtin_model.MODEL, used))
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ("MODEL", "SIZE", "FORMAT", "CONTEXT", "LICENCE", "STATE"),
+        [
+            (
+                row["name"],
+                f"{row['size'] / 1e6:,.0f} MB",
+                " ".join(filter(None, (row["architecture"], row["quantisation"]))),
+                row["context_length"] or "",
+                row["licence"],
+                state(row),
+            )
+            for row in rows
+        ],
+        right=("SIZE", "CONTEXT"),
+    )
+    if not rows[-1]["present"]:
+        note("Fetch the built-in model: jan models pull")
+
+
+@app.command("pull")
+def pull(
+    context: typer.Context,
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A name, path, address or hf:owner/repository/file.gguf. Default: what the engine uses."
+        ),
+    ] = "",
+    name: Annotated[str | None, typer.Option(help="What to call it. Default: as its file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring a model here: the built-in one, a GGUF file, or one from the network.
+
+    An interrupted download goes on where it stopped when the command is repeated.
+
+    Example: jan models pull hf:owner/repository/model.Q4_K_M.gguf --name my-model
+    """
+    from jan_server.inference.model_sources import fetch_model, is_path
+    from jan_server.inference.model_store import ModelFetchError
+
+    used = configuration(invocation(context).home).settings.inference.llamacpp.model
+    reference = model or used
+    if not model and is_path(used):
+        raise CommandError(f"The engine uses the file {used} where it is.", "Say which model to pull.")
+    store = model_store(context)
+    try:
+        with progress_bar(f"Fetching {reference}") as progress:
+            stored = fetch_model(reference, store, progress, name=name)
+    except ModelFetchError as error:
+        raise CommandError(sentence(error.message), sentence(error.remedy)) from error
+    if as_json:
+        print_json(description(store, stored, used))
+        return
+    stdout.print(f"{stored.name} is here ({stored.size / 1e6:,.0f} MB{licence_note(stored)}).")
+    if stored.name != used:
+        note(f"Let the engine use it: jan config set inference.llamacpp.model {stored.name}")
+
+
+@app.command("remove")
+def remove(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The model's name, as `jan models list` shows it.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete a model's file.
+
+    Example: jan models remove my-model --yes
+    """
+    from jan_server.inference.model_store import ModelMissingError
+
+    store = model_store(context)
+    model = store.find(name)
+    if model is None:
+        raise CommandError(f"There is no model {name!r} here.", "See: jan models list")
+    question = f"Delete {store.path(model)} ({model.size / 1e6:,.0f} MB)?"
+    if not confirm(question, yes=yes):
+        raise CommandError("Nothing was deleted.")
+    try:
+        store.remove(name)
+    except ModelMissingError as error:
+        raise CommandError(sentence(error.message), sentence(error.remedy)) from error
+    note(f"{name} is deleted.")
+
+
+def model_store(context: typer.Context) -> ModelStore:
+    """The models of the home folder that the command line names."""
+    from jan_server.inference.model_store import ModelStore
+
+    return ModelStore(JanHome(invocation(context).home).models)
+
+
+def description(store: ModelStore, model: StoredModel, used: str) -> dict[str, Any]:
+    """All that is known of a model, for a table or for JSON."""
+    from jan_server.inference.gguf import InvalidGgufError
+
+    path = store.path(model)
+    row: dict[str, Any] = {
+        "name": model.name,
+        "present": path.is_file(),
+        "used": model.name == used,
+        "size": model.size,
+        "sha256": model.sha256,
+        "source": model.source,
+        "licence": model.licence,
+        "path": str(path),
+        "architecture": "",
+        "quantisation": "",
+        "context_length": 0,
+        "problem": "",
+    }
+    if row["present"]:
+        try:
+            header = store.header(model)
+        except InvalidGgufError as error:
+            row["problem"] = str(error)
+        else:
+            row |= {
+                "architecture": header.architecture,
+                "quantisation": header.quantisation,
+                "context_length": header.context_length,
+                "licence": model.licence or header.licence,
+            }
+    return row
+
+
+def state(row: dict[str, Any]) -> str:
+    """Whether a model is here, damaged, and used by the engine."""
+    word = "damaged" if row["problem"] else "here" if row["present"] else "not here"
+    return f"{word}, in use" if row["used"] else word
+
+
+def licence_note(model: StoredModel) -> str:
+    """`, licence Apache-2.0`, or nothing when it is not known."""
+    return f", licence {model.licence}" if model.licence else ""
+
+
+def sentence(text: str) -> str:
+    """The text with a capital letter at its start."""
+    return text[:1].upper() + text[1:]
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on standard error; on no terminal, one line instead."""
+    if not stderr.is_terminal:
+        note(f"{title} …")
+        yield lambda done, total: None
+        return
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, TransferSpeedColumn(), TimeRemainingColumn(), console=stderr) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)
