@@ -204,7 +204,8 @@ async def list_items(
     statement = select(*_COLUMNS[:1], *_COLUMNS[2:]).where(ITEMS.c.branch_id == branch_id)
     if page.offset is not None:
         # Numbers have no gaps, so rows need not be counted to be skipped.
-        statement = statement.where(number <= count - page.offset if descending else number > page.offset)
+        skipped = min(page.offset, count)
+        statement = statement.where(number <= count - skipped if descending else number > skipped)
     elif page.after is not None:
         last = await _number_of(session, conversation, page.after)
         statement = statement.where(number < last if descending else number > last)

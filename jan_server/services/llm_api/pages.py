@@ -27,7 +27,9 @@ from jan_server.services.llm_api.refusals import Invalid
 T = TypeVar("T")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_ID_DIGITS = 19
+_ID_DIGITS = 18
+# No list is longer, and the database takes no larger number here.
+_LONGEST = 2**31 - 2
 _CURSOR = re.compile(rf"([0-9]{{1,17}})([0-9]{{{_ID_DIGITS}}})\Z")
 
 
@@ -102,15 +104,16 @@ async def read_page(
     place = tuple_(table.c.updated_at, table.c.id)
     rows: Select[Any] = select(*columns, table.c.updated_at, table.c.id).where(condition)
     if page.offset is not None:
-        rows = rows.offset(page.offset)
+        rows = rows.offset(min(page.offset, _LONGEST))
     elif page.after is not None:
         start = await _position(session, table, page.after, user_id, bad_cursor)
         bound = tuple_(start.updated_at, start.row_id)
         rows = rows.where(place < bound if descending else place > bound)
     order = [column.desc() if descending else column.asc() for column in (table.c.updated_at, table.c.id)]
-    found = list((await execute(session, rows.order_by(*order).limit(page.limit + 1))).all())
-    has_more = len(found) > page.limit
-    del found[page.limit :]
+    limit = min(page.limit, _LONGEST)
+    found = list((await execute(session, rows.order_by(*order).limit(limit + 1))).all())
+    has_more = len(found) > limit
+    del found[limit:]
     next_cursor = Position(*found[-1][-2:]).encode() if has_more else ""
     if page.offset is None and page.after is None and not has_more:
         total = len(found)
