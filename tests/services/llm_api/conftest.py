@@ -19,10 +19,13 @@ from jan_server.http.context import ServiceContext
 from jan_server.services.llm_api.accounts import Accounts
 from jan_server.services.llm_api.app import create_app, identity_address
 from jan_server.services.llm_api.identity_server import IdentityServer
-from jan_server.settings.tree import Settings
+from jan_server.settings.tree import Settings, plain
 from tests.doubles.keycloak import BACKEND_SECRET, Keycloak
+from tests.doubles.openai_upstream import OpenAIUpstream
+from tests.services.llm_api.platform import Platform, listening
 
 HEADER_SECRET = "the header secret of the test platform"
+UPSTREAM_KEY = "the key of the scripted provider"
 PROVIDER_SECRET = "the provider secret of the test platform"
 
 
@@ -58,6 +61,12 @@ def settings_for(issuer_url: str, **llm_api: Any) -> Settings:
             "services": {"llm_api": {"model_provider_secret": PROVIDER_SECRET, **llm_api}},
         }
     )
+
+
+class Serve(Protocol):
+    """Starts an LLM API on a real socket; further sections of the settings replace the usual ones."""
+
+    def __call__(self, upstream: OpenAIUpstream, **sections: Any) -> Awaitable[Platform]: ...
 
 
 class Start(Protocol):
@@ -143,6 +152,52 @@ async def register(identity: IdentityServer, accounts: Accounts) -> Callable[...
         return Person(user_id, email, password, tokens.access_token, tokens.refresh_token)
 
     return make
+
+
+@pytest.fixture(scope="module")
+async def upstream() -> AsyncIterator[OpenAIUpstream]:
+    """A scripted provider of models on a real socket."""
+    async with OpenAIUpstream(models=["scripted-model"], api_key=UPSTREAM_KEY) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def serve(
+    database_url: str, client: aiohttp.ClientSession, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Serve]:
+    """Starts LLM APIs on real sockets."""
+    async with AsyncExitStack() as stack:
+
+        async def run(upstream: OpenAIUpstream, **sections: Any) -> Platform:
+            remote = {"url": upstream.url, "api_key": UPSTREAM_KEY}
+            settings = settings_for("http://127.0.0.1:9", **sections.pop("llm_api", {}))
+            tree = plain(settings) | {"inference": {"provider": "remote", "remote": remote}} | sections
+            surroundings = ServiceContext(
+                settings=Settings.model_validate(tree),
+                home=tmp_path_factory.mktemp("home"),
+                database_url=database_url,
+                client=client,
+            )
+            app = create_app(surroundings)
+            assert isinstance(app, FastAPI)
+            url = await stack.enter_async_context(listening(app))
+            return Platform(url, app, upstream, IdentitySigner(HEADER_SECRET))
+
+        yield run
+
+
+@pytest.fixture(scope="module")
+async def serving_platform(serve: Serve, upstream: OpenAIUpstream) -> Platform:
+    platform = await serve(upstream)
+    await platform.serving.sync.sync_providers()
+    return platform
+
+
+@pytest.fixture
+def platform(serving_platform: Platform) -> Platform:
+    """A running LLM API whose only provider answers what the test scripts."""
+    serving_platform.upstream.reset()
+    return serving_platform
 
 
 @pytest.fixture

@@ -3,12 +3,10 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-import httpx
 import psycopg
 import pytest
 
-from jan_server.services.llm_api.app import create_app
-from tests.services.llm_api.conftest import bearer, eventually, settings_for
+from tests.services.llm_api.conftest import bearer, eventually, running, settings_for
 
 DAY_NS = 24 * 3600 * 1_000_000_000
 KEYS = "/auth/api-keys"
@@ -167,13 +165,8 @@ async def test_the_last_use_is_written_down(llm_api, person):
     await eventually(written)
 
 
-async def test_a_stop_loses_no_use(context, start, issuer_url, person):
-    llm_api = await start(issuer_url)
+async def test_a_stop_loses_no_use(llm_api, context, issuer_url, person):
     key = await make(llm_api, person)
-    app = create_app(context(settings_for(issuer_url)))
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://llm-api") as stopping,
-    ):
+    async with running(context(settings_for(issuer_url))) as stopping:
         await stopping.get("/auth/me", headers=bearer(key["key"]))
     assert (await llm_api.get(KEYS, headers=person.headers)).json()["items"][0]["last_used_at"]
