@@ -143,13 +143,23 @@ def find_key(written: str) -> SettingKey:
 
 def unknown_key(written: str, source: str = "") -> Problem:
     """Describe a key that the tree does not have."""
-    key = spelled(written)
-    suggestion = nearest(key, [*all_keys(), *sections()])
-    if not suggestion:
-        last = key.rpartition(".")[2]
-        by_name = {name.rpartition(".")[2]: name for name in all_keys()}
-        suggestion = by_name.get(nearest(last, by_name), "")
-    return Problem(written, "unknown key", source, suggestion)
+    return Problem(written, "unknown key", source, _nearest_key(spelled(written)))
+
+
+def _nearest_key(key: str) -> str:
+    """Find what a key was meant to be: first among its neighbours, then by its last name, then anywhere."""
+    parent, _, name = key.rpartition(".")
+    known = [*all_keys(), *sections()]
+    neighbours = {other.rpartition(".")[2]: other for other in known if other.rpartition(".")[0] == parent}
+    if close := nearest(name, neighbours):
+        return neighbours[close]
+    for other in neighbours:
+        if name in other.split("_"):
+            return neighbours[other]
+    by_name = {other.rpartition(".")[2]: other for other in reversed(known)}
+    if close := nearest(name, by_name, closeness=0.8):
+        return by_name[close]
+    return nearest(key, known)
 
 
 def _holds_secret(annotation: Any) -> bool:

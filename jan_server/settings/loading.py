@@ -42,6 +42,8 @@ _WORDS = {
     "int_parsing": "must be a whole number",
     "int_type": "must be a whole number",
     "missing": "is needed",
+    "string_pattern_mismatch": "is not of the right form",
+    "string_too_short": "must not be empty",
     "string_type": "must be text (quotes make text of anything)",
     "tuple_type": "must be a list",
 }

@@ -74,7 +74,7 @@ def yaml_layer(content: Mapping[str, YamlValue], label: str, variables: Mapping[
                     Problem(key, f"refers to the variable {variable}, which is not set", source)
                     for variable in missing
                 )
-                if value is not None:
+                if value is not None and not missing:
                     layer.entries.append(Entry(key, value, source))
                 if (
                     all_keys()[key].secret

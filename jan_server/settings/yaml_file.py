@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Any
 import yaml
 
 from jan_server.settings.errors import Problem, SettingsError
+
+# A list whose items stand further right than the name above them; ruamel must be told to keep that.
+_INDENTED_LIST = re.compile(r"^( *)[^\s#-][^\n]*:[^\S\n]*(?:#[^\n]*)?\n\1 +- ", re.MULTILINE)
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -96,6 +100,8 @@ def change_yaml(text: str, changes: Mapping[str, Any]) -> str:
     editor = YAML()
     editor.preserve_quotes = True
     editor.width = 110
+    if _INDENTED_LIST.search(text):
+        editor.indent(mapping=2, sequence=4, offset=2)
     document = editor.load(text)
     if document is None:
         document = CommentedMap()

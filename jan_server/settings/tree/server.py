@@ -28,13 +28,13 @@ class Server(Section):
         "127.0.0.1",
         "Address that the listeners bind; 0.0.0.0 opens them to the network.",
         "JAN_LISTEN_ADDRESS",
-        min_length=1,
+        pattern=r"^[A-Za-z0-9.:_-]+$",
     )
     public_host: str = setting(
         "localhost",
         "Host name under which clients reach this machine; it stands in printed addresses and in the issuer.",
         "JAN_PUBLIC_HOST",
-        min_length=1,
+        pattern=r"^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])$",
     )
     drain_timeout: Duration = setting(
         timedelta(seconds=10),
