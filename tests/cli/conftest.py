@@ -1,0 +1,5 @@
+"""What tests of the command line share: homes of their own, with or without a running stack."""
+
+from tests.running_stack import running_stack, stack_home
+
+__all__ = ["running_stack", "stack_home"]
