@@ -75,6 +75,8 @@ class _Reader:
         self.plugins: list[Plugin] = []
         self.upstreams: dict[str, Upstream] = {}
         self._ids: dict[tuple[str, str], str] = {}
+        # A plugin may refer to what stands further down, so plugins are read last.
+        self._plugins_to_read: list[tuple[Fields, str, str, str]] = []
 
     def file(self, fields: Fields) -> KongFile:
         version = fields.take("_format_version")
@@ -96,8 +98,10 @@ class _Reader:
         for credential in top_level_credentials:
             self.credential(credential, self.resolve(credential, "consumer", self.consumers))
         for plugin in top_level_plugins:
-            self.plugin(plugin)
+            self.attach(plugin)
         fields.end()
+        for plugin, service_name, route_name, consumer_name in self._plugins_to_read:
+            self.plugin(plugin, service_name, route_name, consumer_name)
         self.check_credentials()
         return KongFile(
             services=self.services,
@@ -150,7 +154,7 @@ class _Reader:
             del self.services[name]
             return
         for plugin in plugins:
-            self.plugin(plugin, service=name)
+            self.attach(plugin, service=name)
         for route in routes:
             self.route(route, name)
 
@@ -184,7 +188,7 @@ class _Reader:
         fields.end()
         self.routes[name] = route
         for plugin in plugins:
-            self.plugin(plugin, route=name)
+            self.attach(plugin, route=name)
 
     def consumer(self, fields: Fields) -> None:
         custom_id = fields.text("custom_id")
@@ -199,7 +203,7 @@ class _Reader:
         for credential in credentials:
             self.credential(credential, name)
         for plugin in plugins:
-            self.plugin(plugin, consumer=name)
+            self.attach(plugin, consumer=name)
 
     def credential(self, fields: Fields, consumer: str) -> None:
         algorithm = fields.text("algorithm", "HS256")
@@ -248,7 +252,10 @@ class _Reader:
             raise fields.error("targets", "at least one target with a weight above 0 is required")
         self.upstreams[name.lower()] = Upstream(name=name.lower(), targets=tuple(targets))
 
-    def plugin(self, fields: Fields, *, service: str = "", route: str = "", consumer: str = "") -> None:
+    def attach(self, fields: Fields, *, service: str = "", route: str = "", consumer: str = "") -> None:
+        self._plugins_to_read.append((fields, service, route, consumer))
+
+    def plugin(self, fields: Fields, service: str, route: str, consumer: str) -> None:
         name = fields.required_text("name")
         kind = KINDS.get(name)
         if kind is None:

@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 PathHandling = Literal["v0", "v1"]
 
 _TRIPLET = re.compile(rb"%([0-9A-Fa-f]{2})")
+_STRAY = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 # A decoded reserved character would change what the path means; `%` itself would decode twice.
 _RESERVED = frozenset(b"!*'();:@&=+$,/?%#[]")
 # What may stand in a path as it is (RFC 3986, pchar and "/"); Kong keeps brackets and braces out too.
@@ -32,7 +33,8 @@ def normalise(raw: bytes) -> str:
     """
     if _PLAIN.match(raw):
         return raw.decode("ascii")
-    decoded = _TRIPLET.sub(_decoded_triplet, raw)
+    # A stray percent sign could make a triplet together with what is decoded after it.
+    decoded = _TRIPLET.sub(_decoded_triplet, _STRAY.sub(b"%25", raw))
     return _escaped(_without_dots(decoded))
 
 

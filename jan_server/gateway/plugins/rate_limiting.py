@@ -60,7 +60,6 @@ def read(fields: Fields) -> Config:
     limits = tuple((name, fields.number(name, 0, above=0)) for name in SECONDS if fields.has(name))
     for name in SECONDS:
         fields.take(name)
-    _check_order(fields, limits)
     policy = fields.text("policy", "local", one_of=("local", "redis"))
     config = Config(
         limits=limits,
@@ -73,13 +72,14 @@ def read(fields: Fields) -> Config:
         error_message=fields.text("error_message", "API rate limit exceeded"),
         redis=_read_redis(fields, required=policy == "redis"),
     )
+    if fields.number("sync_rate", -1) != -1:
+        raise fields.error("sync_rate", "not supported: counters are always in step (-1)")
+    fields.end()
+    _check_order(fields, limits)
     if config.limit_by == "header" and not config.header_name:
         raise fields.error("header_name", "limit_by: header needs it")
     if config.limit_by == "path" and not config.path:
         raise fields.error("path", "limit_by: path needs it")
-    if fields.number("sync_rate", -1) != -1:
-        raise fields.error("sync_rate", "not supported: counters are always in step (-1)")
-    fields.end()
     return config
 
 
@@ -88,9 +88,7 @@ def _check_order(fields: Fields, limits: Sequence[tuple[str, float]]) -> None:
         raise KongFileError(fields.path, f"at least one limit is required: {', '.join(SECONDS)}")
     for (shorter, fewer), (longer, more) in itertools.pairwise(limits):
         if more < fewer:
-            words = (
-                f"the limit for a {longer} ({more:g}) cannot be lower than that for a {shorter} ({fewer:g})"
-            )
+            words = f"the limit per {longer} ({more:g}) cannot be lower than that per {shorter} ({fewer:g})"
             raise fields.error(longer, words)
 
 
