@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import httpx
 import openai
 import uvicorn
 from fastapi import FastAPI
@@ -49,6 +50,10 @@ class Platform:
             roles=("admin",) if admin else (),
         )
         return {HEADER: self.signer.sign(principal)}
+
+    def client(self, name: str = "ann", *, admin: bool = False) -> httpx.AsyncClient:
+        """A plain HTTP client that speaks for a user."""
+        return httpx.AsyncClient(base_url=self.url, headers=self.headers(name, admin=admin), timeout=20)
 
     def openai(self, name: str = "ann") -> openai.AsyncOpenAI:
         """OpenAI's own client, as a program uses it."""
