@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import update
-from sqlmodel import col, select
+from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from jan_server.identity import login_attempts
@@ -24,6 +24,7 @@ from jan_server.identity.errors import IdentityError, invalid_credentials, inval
 from jan_server.identity.realm import Realm
 from jan_server.identity.resources import Resources
 from jan_server.identity.scopes import OFFLINE_ACCESS, OPENID, GrantedScope, grant_scope
+from jan_server.identity.service_accounts import service_account
 from jan_server.identity.sessions import (
     client_session,
     end_session,
@@ -132,12 +133,6 @@ async def client_credentials_grant(request: TokenRequest) -> dict[str, Any]:
             raise oauth_error("unauthorized_client", "The service account is missing or disabled", status=401)
         subject = await load_subject(session, request.realm, user)
         return await token_response(session, Grant(request.realm, client, subject, scope, None))
-
-
-async def service_account(session: AsyncSession, client: Client) -> UserRow | None:
-    """The account of a client, or None."""
-    rows = await session.exec(select(UserRow).where(col(UserRow.service_account_of) == client.id))
-    return rows.first()
 
 
 async def refresh_grant(request: TokenRequest) -> dict[str, Any]:

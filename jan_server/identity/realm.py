@@ -139,21 +139,6 @@ class Realm:
         return {scope.id: scope for scope in self.scopes.values()}
 
 
-def issuers(issuer: str, realm: str) -> tuple[str, str]:
-    """The address that all realms share, and the suffix-free issuer of `realm`.
-
-    Args:
-        issuer: The issuer of the application's realm.
-        realm: Its name.
-
-    Returns:
-        The base address without a trailing slash, and the issuer as it is.
-    """
-    suffix = f"/realms/{realm}"
-    base = issuer.rstrip("/")
-    return (base.removesuffix(suffix), issuer)
-
-
 class RealmDirectory:
     """The realms of this issuer, read from the database and kept until they change.
 
@@ -164,13 +149,17 @@ class RealmDirectory:
         database: Where the realms are.
         issuer: The issuer of the application's realm.
         application_realm: The name of that realm.
+
+    Attributes:
+        database: Where the realms are.
+        base_url: The public address that all realms share, without a trailing slash.
     """
 
     def __init__(self, database: Database, *, issuer: str, application_realm: str) -> None:
-        self._database = database
+        self.database = database
         self._issuer = issuer
         self._application_realm = application_realm
-        self.base_url, _ = issuers(issuer, application_realm)
+        self.base_url = issuer.rstrip("/").removesuffix(f"/realms/{application_realm}")
         self._known: dict[str, Realm] = {}
         self._checked_at = 0.0
         self._lock = asyncio.Lock()
@@ -210,19 +199,20 @@ class RealmDirectory:
 
     async def _refresh(self) -> None:
         checked_at = time.monotonic()
-        async with self._database.session() as session:
+        async with self.database.session() as session:
             versions = await session.exec(select(col(RealmRow.name), col(RealmRow.version)))
             current = dict(versions.all())
             known = {}
             for name, version in current.items():
                 realm = self._known.get(name)
                 if realm is None or realm.version != version:
-                    realm = await self._read(session, name)
+                    realm = await self.read(session, name)
                 known[name] = realm
         self._known = known
         self._checked_at = checked_at
 
-    async def _read(self, session: AsyncSession, name: str) -> Realm:
+    async def read(self, session: AsyncSession, name: str) -> Realm:
+        """A realm as a transaction sees it, past what is kept."""
         row = (await session.exec(select(RealmRow).where(col(RealmRow.name) == name))).one()
         clients = await session.exec(select(ClientRow).where(col(ClientRow.realm_id) == row.id))
         scopes = await session.exec(

@@ -1,0 +1,1 @@
+"""What identity answers: the protocol's endpoints, the log-in pages, and the admin API."""

@@ -1,0 +1,1 @@
+"""The admin API: Keycloak's own paths and shapes, for what the platform and its tools use."""

@@ -1,0 +1,114 @@
+"""The admin API's realms: their settings and keys, and what the server is."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from jan_server import __version__
+from jan_server.http.json_body import OrjsonResponse
+from jan_server.identity.builtin import MANAGEMENT_ROLES
+from jan_server.identity.errors import IdentityError, unauthorized
+from jan_server.identity.keys import public_der
+from jan_server.identity.realm import DEFAULTS, MASTER, Realm
+from jan_server.identity.resources import resources_of
+from jan_server.identity.routes.admin.access import (
+    MANAGE_REALM,
+    VIEW_REALM,
+    admin_call,
+    read_object,
+)
+from jan_server.identity.tables import RealmRow
+
+router = APIRouter(prefix="/admin", tags=["admin: realms"])
+
+
+@router.get("/realms")
+async def list_realms(request: Request) -> Response:
+    """Every realm; only for administrators of the master realm."""
+    request.scope["path_params"] = {"realm": MASTER}
+    async with admin_call(request, VIEW_REALM):
+        realms = resources_of(request).realms
+        names = await realms.names()
+        return OrjsonResponse([representation(await realms.get(name)) for name in names])
+
+
+@router.get("/serverinfo")
+async def show_server(request: Request) -> Response:
+    """What this server is; any administrator may ask."""
+    request.scope["path_params"] = {"realm": MASTER}
+    async with admin_call(request, MANAGEMENT_ROLES):
+        return OrjsonResponse({"systemInfo": {"version": __version__, "serverName": "Jan Server"}})
+
+
+@router.get("/realms/{realm}")
+async def show_realm(request: Request) -> Response:
+    """The settings of a realm; callers without the right to see them get its name."""
+    async with admin_call(request, MANAGEMENT_ROLES) as call:
+        if not call.has(VIEW_REALM):
+            return OrjsonResponse({"realm": call.realm.name})
+        return OrjsonResponse(representation(call.realm))
+
+
+@router.put("/realms/{realm}", status_code=204)
+async def change_realm(request: Request) -> Response:
+    """Change the settings of a realm: members that are left out stay as they are."""
+    async with admin_call(request, MANAGE_REALM) as call:
+        body = await read_object(request)
+        if body.get("realm", call.realm.name) != call.realm.name:
+            raise IdentityError(400, {"errorMessage": "a realm cannot be renamed"})
+        row = await call.session.get(RealmRow, call.realm.id)
+        if row is None:
+            raise unauthorized()
+        for name, value in body.items():
+            usual = DEFAULTS.get(name)
+            if usual is not None and type(value) is not type(usual):
+                raise IdentityError(400, {"errorMessage": f"{name} must be of the type of {usual!r}"})
+        kept = {name: value for name, value in body.items() if name not in ("id", "realm", "notBefore")}
+        row.settings = {**row.settings, **kept}
+        if isinstance(body.get("notBefore"), int):
+            row.not_before = body["notBefore"]
+        call.session.add(row)
+        await call.touch()
+    return Response(status_code=204)
+
+
+@router.get("/realms/{realm}/keys")
+async def list_keys(request: Request) -> Response:
+    """The keys of a realm, without their private parts."""
+    async with admin_call(request, VIEW_REALM) as call:
+        ring = call.realm.keys
+    return OrjsonResponse(
+        {
+            "active": {"RS256": ring.active.kid, "HS512": ring.secret_id},
+            "keys": [
+                {
+                    "providerId": key.provider_id,
+                    "providerPriority": key.priority,
+                    "kid": key.kid,
+                    "status": key.status,
+                    "type": "RSA",
+                    "algorithm": "RS256",
+                    "publicKey": base64.b64encode(public_der(key.public)).decode(),
+                    "certificate": base64.b64encode(key.certificate).decode(),
+                    "use": "SIG",
+                }
+                for key in ring.keys
+            ],
+        }
+    )
+
+
+def representation(realm: Realm) -> dict[str, Any]:
+    """A realm as the admin API shows it."""
+    return {
+        "id": realm.id,
+        "realm": realm.name,
+        "notBefore": realm.not_before,
+        **DEFAULTS,
+        **realm.settings,
+    }
