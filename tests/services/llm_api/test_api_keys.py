@@ -77,6 +77,7 @@ async def test_life_is_given_in_nanoseconds_or_days_and_cut(llm_api, person, bod
         ({"name": "   "}, "name"),
         ({"name": 5}, "name"),
         ({"name": "x" * 129}, "name"),
+        ({"name": "null\x00character"}, "name"),
         ({"name": "a", "expires_in": "soon"}, "expires_in"),
         ({"name": "a", "expires_in_days": 1.5}, "expires_in_days"),
         ({"name": "a", "expires_in": DAY_NS, "expires_in_days": 1}, None),

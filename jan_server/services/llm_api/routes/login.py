@@ -27,12 +27,15 @@ from jan_server.services.llm_api.schemas.auth import LoginStarted
 router = APIRouter(prefix="/auth", tags=["auth"], dependencies=[Depends(no_store)])
 
 
+LONGEST_ERROR = 64
+LONGEST_DESCRIPTION = 512
+
 # The address that carries tokens must not travel on to other sites, nor stay in a cache.
 PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 
 
 @router.get("/login", summary="Begin a log-in through the browser")
-async def login(opened: Open, redirect_url: str = "") -> LoginStarted:
+async def login(opened: Open, redirect_url: Annotated[str, Query(max_length=2048)] = "") -> LoginStarted:
     """Where to send the browser; `redirect_url` is where it ends up, with tokens in its fragment."""
     llm_api = opened.settings.services.llm_api
     allowed = (*llm_api.login_redirects, *opened.settings.identity.redirect_uris)
@@ -53,7 +56,7 @@ async def callback(
     code: str = "",
     state: str = "",
     error: str = "",
-    error_description: Annotated[str, Query(max_length=2000)] = "",
+    error_description: str = "",
 ) -> RedirectResponse:
     """Exchange the code for tokens and send the browser on; every failure leads to the home page."""
     home = opened.settings.services.llm_api.login_home
@@ -66,7 +69,8 @@ async def callback(
         if state:
             async with opened.database.session() as session:
                 await take_login(session, state)
-        return failed(home, error, error_description or "the log-in was refused")
+        told = error_description[:LONGEST_DESCRIPTION] or "the log-in was refused"
+        return failed(home, error[:LONGEST_ERROR], told)
     if not code or not state:
         return failed(home, "invalid_request", "code and state are required")
     async with opened.database.session() as session:

@@ -6,7 +6,17 @@ from datetime import datetime, timedelta
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
+
+
+def _plain(text: str) -> str:
+    if any(character < " " or character == "\x7f" for character in text):
+        raise ValueError("must not hold control characters")
+    return text
+
+
+PlainText = AfterValidator(_plain)
+"""One line of text; PostgreSQL could not even store a null character."""
 
 NANOSECONDS_PER_MICROSECOND = 1000
 # Far beyond the longest life of a key, and well within what a timedelta can hold.
@@ -16,7 +26,7 @@ LONGEST_DAYS = 36_500
 class NewApiKey(BaseModel):
     """A wanted key."""
 
-    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128)]
+    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128), PlainText]
     expires_in: int | None = Field(None, description="Life in nanoseconds; nothing or 0 means the default.")
     expires_in_days: int | None = Field(None, description="The same in days; give one of the two.")
 
