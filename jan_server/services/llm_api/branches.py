@@ -109,14 +109,16 @@ async def list_branches(session: AsyncSession, conversation: Conversation) -> li
     return [Branch(*row) for row in await execute(session, statement)]
 
 
-async def find_branch(session: AsyncSession, conversation: Conversation, name: str) -> Branch:
+async def find_branch(
+    session: AsyncSession, conversation: Conversation, name: str, *, param: str = "branch"
+) -> Branch:
     """The branch of this name; `Missing` when there is none."""
     row = None
     if (known := branch_name(name)) is not None:
         statement = select(*_COLUMNS).where(_is_branch(conversation, known))
         row = (await execute(session, statement)).one_or_none()
     if row is None:
-        raise Missing("branch not found", param="branch")
+        raise Missing("branch not found", param=param)
     return Branch(*row)
 
 
@@ -153,10 +155,12 @@ async def create_branch(
             "name must have 1 to 50 characters, none of them a slash or a control character", param="name"
         )
     conversation = await lock_conversation(session, conversation)
-    source = await find_branch(session, conversation, parent or conversation.active_branch)
+    source = await find_branch(
+        session, conversation, parent or conversation.active_branch, param="parent_branch"
+    )
     number = 0
     if fork_from_item_id is not None:
-        item = await find_item(session, conversation, fork_from_item_id)
+        item = await find_item(session, conversation, fork_from_item_id, param="fork_from_item_id")
         if item.branch != source.name:
             raise Missing(f"branch {source.name} has no such item", param="fork_from_item_id")
         number = item.sequence_number

@@ -53,6 +53,22 @@ def parse_content(content: Any, *, path: str, role: str | None = None) -> list[B
     return [_parse_block(block, f"{path}[{place}]") for place, block in enumerate(content)]
 
 
+def parse_tool_calls(calls: Any, *, path: str) -> list[Any]:
+    """The calls that an assistant asked for, as a caller gave them in OpenAI's shape.
+
+    Raises:
+        Invalid: There are none, or one names no function; `param` says which.
+    """
+    if not isinstance(calls, list) or not calls:
+        raise Invalid(f"{path} must be a list of calls", param=path)
+    for place, call in enumerate(calls):
+        function = call.get("function") if isinstance(call, dict) else None
+        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+            where = f"{path}[{place}].function.name"
+            raise Invalid(f"{where} must be a text", param=where)
+    return calls
+
+
 def text_block(kind: str, text: str, **members: Any) -> Block:
     """A block of one of the text kinds; members that are None are left out."""
     given = {name: value for name, value in members.items() if value is not None}
@@ -170,16 +186,7 @@ def _parse_audio(block: Block, kind: str, path: str) -> dict[str, Any]:
 
 
 def _parse_tool_calls(block: Block, kind: str, path: str) -> dict[str, Any]:
-    calls = block.get(kind)
-    where = f"{path}.{kind}"
-    if not isinstance(calls, list) or not calls:
-        raise Invalid(f"{where} must be a list of calls", param=where)
-    for place, call in enumerate(calls):
-        function = call.get("function") if isinstance(call, dict) else None
-        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-            at = f"{where}[{place}].function.name"
-            raise Invalid(f"{at} must be a text", param=at)
-    return {kind: calls}
+    return {kind: parse_tool_calls(block.get(kind), path=f"{path}.{kind}")}
 
 
 def _parse_structure(block: Block, kind: str, path: str) -> dict[str, Any]:

@@ -242,7 +242,9 @@ async def list_branch_items(
     return [Item(row[0], name, *row[1:]) for row in rows]
 
 
-async def find_item(session: AsyncSession, conversation: Conversation, item_id: str) -> Item:
+async def find_item(
+    session: AsyncSession, conversation: Conversation, item_id: str, *, param: str = "item_id"
+) -> Item:
     """The item with this public id, in whichever branch it lies.
 
     Raises:
@@ -250,11 +252,11 @@ async def find_item(session: AsyncSession, conversation: Conversation, item_id: 
         Missing: The conversation has no such item.
     """
     if not is_public_id("msg", item_id):
-        raise Invalid("invalid item ID", param="item_id")
+        raise Invalid("invalid item ID", param=param)
     statement = _READABLE.where(ITEMS.c.conversation_id == conversation.id, ITEMS.c.public_id == item_id)
     row = (await execute(session, statement)).one_or_none()
     if row is None:
-        raise Missing("item not found", param="item_id")
+        raise Missing("item not found", param=param)
     return Item(*row)
 
 

@@ -10,7 +10,12 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from jan_server.http.ids import is_public_id
-from jan_server.services.llm_api.item_content import parse_content, tool_calls_block, tool_calls_of
+from jan_server.services.llm_api.item_content import (
+    parse_content,
+    parse_tool_calls,
+    tool_calls_block,
+    tool_calls_of,
+)
 from jan_server.services.llm_api.items import Item, ItemPage, NewItem
 from jan_server.services.llm_api.refusals import Invalid
 from jan_server.services.llm_api.schemas.plain_text import PlainText
@@ -266,8 +271,8 @@ def _parse_item(value: Any, path: str) -> NewItem:
     role = _word(value, "role", ROLES, path)
     content = parse_content(value.get("content"), path=f"{path}.content", role=role)
     if (calls := value.get("tool_calls")) is not None and not tool_calls_of(content or ()):
-        block = parse_content([tool_calls_block(calls)], path=f"{path}.tool_calls")
-        content = [*(content or ()), *(block or ())]
+        block = tool_calls_block(parse_tool_calls(calls, path=f"{path}.tool_calls"))
+        content = [*(content or ()), block]
     return NewItem(
         type=_word(value, "type", TYPES, path) or "message",
         role=role,
