@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -61,6 +62,12 @@ async def wait_for_external(url: str) -> Health:
         return Health(True, "healthy", 0.0)
 
     return await until_ready(check, seconds=_EXTERNAL_SECONDS)
+
+
+def import_migrations() -> None:
+    """Import what `migrate` needs, the driver included; slow, so it is done while PostgreSQL starts."""
+    importlib.import_module("jan_server.database.migrate")
+    importlib.import_module("sqlalchemy.dialects.postgresql.psycopg")
 
 
 def migrate(url: str, schemas: Sequence[str], *, automatic: bool) -> None:
