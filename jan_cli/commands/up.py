@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jan_cli.commands.models import progress_bar, sentence
 from jan_cli.configuration import existing_configuration
 from jan_cli.console import CommandError, invocation, note, print_json, stdout, warn
 from jan_cli.start_table import StartTable
 from jan_server.launch.state import Phase, StackState, running_pid, running_state
+from jan_server.settings.home import JanHome
 
 if TYPE_CHECKING:
     from jan_server.launch.plan import Plan
@@ -53,11 +55,12 @@ def command(
         parts = select(loaded.profiles, services or ())
     except UnknownPartError as error:
         raise CommandError(str(error)) from error
+    plan = make_plan(loaded.settings, parts, [chosen.name for chosen in loaded.profiles])
+    _bring_model(here.home, loaded.settings, plan)
     if detach:
         state = _start_in_background(here.home, profile or [], services or [], timeout, quiet=as_json)
         _announce(state, loaded.settings, as_json=as_json, detached=True)
     else:
-        plan = make_plan(loaded.settings, parts, [chosen.name for chosen in loaded.profiles])
         _serve_here(here.home, plan, loaded.settings, as_json=as_json)
 
 
@@ -76,6 +79,28 @@ def _is_running(home: Path, *, as_json: bool) -> bool:
         word = "running" if state.phase is Phase.READY else state.phase.value
         note(f"Jan Server is already {word} (pid {pid}); nothing was changed. See: jan status")
     return True
+
+
+def _bring_model(home: Path, settings: Settings, plan: Plan) -> None:
+    """Fetch the built-in model on first use; the platform starts without it too."""
+    from jan_server.inference import builtin_model
+    from jan_server.inference.model_sources import fetch_model
+    from jan_server.inference.model_store import ModelFetchError, ModelStore
+    from jan_server.launch.plan import Kind
+    from jan_server.stack.catalogue import INFERENCE
+
+    engine = plan.find(INFERENCE.name)
+    store = ModelStore(JanHome(home).models)
+    wanted = settings.inference.llamacpp.model
+    if engine is None or engine.kind is not Kind.CHILD or wanted != builtin_model.NAME:
+        return
+    if store.find(wanted) is not None:
+        return
+    try:
+        with progress_bar(f"Fetching {wanted}") as progress:
+            fetch_model(wanted, store, progress)
+    except ModelFetchError as error:
+        warn(sentence(error.message), sentence(error.remedy))
 
 
 def _start_in_background(

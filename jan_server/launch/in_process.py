@@ -73,7 +73,7 @@ class InProcessStack:
         self._children: dict[str, SupervisedChild] = {}
         self._ready: dict[str, asyncio.Event] = {}
         self._background: list[asyncio.Task[None]] = []
-        self._migrations: asyncio.Task[None]
+        self._migrations: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Start everything: at once what needs nothing, the rest as soon as what it needs is ready.
@@ -100,7 +100,7 @@ class InProcessStack:
         try:
             done, _ = await asyncio.wait(starts, return_when=asyncio.FIRST_EXCEPTION)
         finally:
-            pending = [task for task in (*starts, *imports.values(), self._migrations) if not task.done()]
+            pending = [task for task in (*starts, *imports.values(), *self._migrations) if not task.done()]
             for task in pending:
                 task.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
@@ -131,13 +131,14 @@ class InProcessStack:
         # One after the other, in the order of need: imports in parallel wait for each other, and where
         # modules import one another in a circle (SQLAlchemy's do) they see each other half made.
         lock = asyncio.Lock()
-        self._migrations = asyncio.create_task(self._import_migrations(lock))
+        order = start_order(planned.part for planned in self.plan.parts)
+        if POSTGRES.name in order:
+            self._migrations.append(asyncio.create_task(self._import_migrations(lock)))
 
         async def load(service: Service) -> Callable[..., ASGIApp]:
             async with lock:
                 return await asyncio.to_thread(import_factory, service)
 
-        order = start_order(planned.part for planned in self.plan.parts)
         services = [self._services[name].service for name in order if name in self._services]
         return {service.name: asyncio.create_task(load(service)) for service in services}
 
@@ -235,7 +236,7 @@ class InProcessStack:
             await asyncio.to_thread(database.embedded(self.settings, self.home).ensure_database)
         url = database.database_url(self.settings, self.home)
         automatic = self.settings.services.llm_api.auto_migrate
-        await self._migrations
+        await asyncio.gather(*self._migrations)
         await asyncio.to_thread(database.migrate, url, self.plan.schemas(), automatic=automatic)
 
     async def _reach_external(self, planned: PlannedPart) -> None:
