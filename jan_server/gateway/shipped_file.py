@@ -29,6 +29,7 @@ from jan_server.gateway.fields import KongFileError
 from jan_server.gateway.kong_file import load, parse
 from jan_server.settings.resources import templates_dir
 from jan_server.settings.tree import Settings
+from jan_server.settings.tree.rate_limits import RateLimit, RateLimits
 
 TEMPLATE = "kong/kong.yml.j2"
 TOKEN_SECONDS = 3600
@@ -78,12 +79,24 @@ def variables(settings: Settings) -> dict[str, Any]:
         "identity": _identity(settings),
         "ports": service_ports_by_section(settings),
         "origins": list(gateway.cors_origins),
-        "limits": gateway.rate_limits,
+        "limits": _limits(settings),
         "rate_limits_enabled": gateway.rate_limits_enabled,
         "redis": _redis(gateway.redis_url),
         "request_megabytes": gateway.request_size_limit_mb,
         "stream_milliseconds": int(settings.services.llm_api.stream_timeout.total_seconds() * 1000),
     }
+
+
+def _limits(settings: Settings) -> RateLimits:
+    """The limits of the routes; a mistake is named by its setting, not by its place in the file."""
+    limits = settings.infrastructure.gateway.rate_limits
+    for name in RateLimits.model_fields:
+        limit: RateLimit = getattr(limits, name)
+        if limit.hour and limit.hour < limit.minute:
+            place = f"infrastructure.gateway.rate_limits.{name}.hour"
+            words = f"{limit.hour} is lower than the {limit.minute} requests that a minute may bring"
+            raise KongFileError(place, words)
+    return limits
 
 
 def service_ports_by_section(settings: Settings) -> dict[str, int]:

@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import time as unix_time
 from typing import Protocol
 
 from redis.asyncio import Redis
@@ -203,7 +204,7 @@ class RateLimiting:
     async def access(self, exchange: Exchange) -> Reply | None:
         """Count the request, or refuse it."""
         config = self._config
-        now = time.time()
+        now = unix_time()
         windows = [Window(name, limit, window_start(name, now)) for name, limit in config.limits]
         try:
             used = await self._counters.take(self._caller(exchange), windows)
