@@ -213,6 +213,8 @@ def answer(answers: Answers, settings: Settings, given: dict[str, Any], *, ask: 
 
 def asked(question: Question, suggestion: Any) -> Any:
     """Asks one question until the answer is possible."""
+    from getpass import getpass
+
     from rich.markup import escape
     from rich.prompt import Confirm, Prompt
 
@@ -225,8 +227,9 @@ def asked(question: Question, suggestion: Any) -> Any:
         return asked_choice(question, str(suggestion))
     while True:
         if question.kind == "secret":
-            kept = " [cyan](there is one; Enter keeps it)[/cyan]" if suggestion else ""
-            value = Prompt.ask(text + kept, console=stderr, password=True, default="", show_default=False)
+            kept = " (there is one; Enter keeps it)" if suggestion else ""
+            # Not Rich's prompt: that shows the question before it switches the echo off.
+            value = getpass(f"\n{question.text}{kept}: ")
             value = value.strip() or suggestion
         else:
             value = Prompt.ask(
