@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import exists, literal
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from jan_server.identity.realm import Realm
-from jan_server.identity.sessions import live_session
-from jan_server.identity.tables import RevokedTokenRow, UserRow, UserSessionRow
+from jan_server.identity.tables import RevokedTokenRow, UserRow, UserSessionRow, now
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +38,27 @@ async def verify_access_token(session: AsyncSession, realm: Realm, token: str) -
     claims = realm.keys.verify(token)
     if claims is None or claims.get("typ") != "Bearer" or claims.get("iss") != realm.issuer:
         return None
-    if int(claims["iat"]) < realm.not_before:
+    issued_at, session_id = int(claims["iat"]), str(claims.get("sid", ""))
+    if issued_at < realm.not_before:
         return None
-    user = await session.get(UserRow, str(claims.get("sub")))
-    if user is None or user.realm_id != realm.id or not user.enabled or int(claims["iat"]) < user.not_before:
+    found = await session.exec(
+        select(UserRow, UserSessionRow)
+        .join(
+            UserSessionRow,
+            (col(UserSessionRow.id) == literal(session_id))
+            & (col(UserSessionRow.user_id) == col(UserRow.id))
+            & (col(UserSessionRow.expires_at) > now()),
+            isouter=True,
+        )
+        .where(
+            col(UserRow.id) == str(claims.get("sub")),
+            col(UserRow.realm_id) == realm.id,
+            col(UserRow.enabled),
+            col(UserRow.not_before) <= issued_at,
+            ~exists().where(col(RevokedTokenRow.token_id) == str(claims.get("jti"))),
+        )
+    )
+    row = found.one_or_none()
+    if row is None or (session_id and row[1] is None):
         return None
-    online = None
-    if "sid" in claims:
-        online = await live_session(session, realm, str(claims["sid"]))
-        if online is None or online.user_id != user.id:
-            return None
-    if await session.get(RevokedTokenRow, str(claims.get("jti"))) is not None:
-        return None
-    return AccessToken(claims, user, online)
+    return AccessToken(claims, row[0], row[1])

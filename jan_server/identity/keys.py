@@ -10,6 +10,7 @@ import base64
 import binascii
 import datetime as dt
 import hashlib
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,6 +25,9 @@ from cryptography.x509.oid import NameOID
 
 KEY_BITS = 2048
 CERTIFICATE_DAYS = 3650
+
+VERIFIED_TOKENS = 1000
+"""How many tokens whose signature was found good are remembered, so that it is checked once."""
 
 KeyStatus = Literal["ACTIVE", "PASSIVE", "DISABLED"]
 
@@ -144,6 +148,7 @@ class KeyRing:
     keys: Sequence[SigningKey]
     secret: bytes = field(repr=False)
     secret_id: str
+    _verified: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
 
     @property
     def active(self) -> SigningKey:
@@ -163,6 +168,9 @@ class KeyRing:
 
     def verify(self, token: str) -> dict[str, Any] | None:
         """The claims of a token that `sign` made and that has not run out; None for any other."""
+        known = self._verified.get(token)
+        if known is not None:
+            return known if known["exp"] > time.time() else None
         try:
             kid = jwt.get_unverified_header(token).get("kid")
             key = next(key for key in self.keys if key.kid == kid and key.status != "DISABLED")
@@ -174,6 +182,9 @@ class KeyRing:
             )
         except (jwt.InvalidTokenError, StopIteration):
             return None
+        if len(self._verified) >= VERIFIED_TOKENS:
+            self._verified.clear()
+        self._verified[token] = claims
         return claims
 
     def seal(self, claims: Mapping[str, Any]) -> str:

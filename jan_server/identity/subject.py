@@ -79,7 +79,8 @@ def property_texts(user: UserRow) -> dict[str, list[str]]:
     }
 
 
-_GROUPS = text(
+# One row, one round trip: the groups with all above them, and every role that comes from either.
+_GROUPS_AND_ROLES = text(
     """
     with recursive above as (
         select g.id, g.parent_id, g.name, g.attributes, true as direct
@@ -88,25 +89,27 @@ _GROUPS = text(
         select p.id, p.parent_id, p.name, p.attributes, false
         from identity.groups p join above on above.parent_id = p.id
     )
-    select a.id, a.parent_id, a.name, a.attributes, a.direct,
-           coalesce((select array_agg(r.role_id) from identity.group_roles r where r.group_id = a.id), '{}')
-    from above a
+    select
+        (select coalesce(jsonb_agg(to_jsonb(above)), '[]') from above),
+        array(
+            select role_id from identity.user_roles where user_id = :user
+            union
+            select role_id from identity.group_roles where group_id in (select id from above)
+        )
     """
 )
-_ROLES = text("select role_id from identity.user_roles where user_id = :user")
 
 
 async def load_subject(session: AsyncSession, realm: Realm, user: UserRow) -> Subject:
     """Read the groups and roles of a user."""
     connection = await session.connection()
-    groups = (await connection.execute(_GROUPS, {"user": user.id})).all()
-    role_ids = list((await connection.execute(_ROLES, {"user": user.id})).scalars())
-    names = {group_id: (name, parent_id) for group_id, parent_id, name, *_ in groups}
+    groups, role_ids = (await connection.execute(_GROUPS_AND_ROLES, {"user": user.id})).one()
+    names = {group["id"]: (group["name"], group["parent_id"]) for group in groups}
     found: dict[str, Membership] = {}
-    for group_id, _, _, attributes, direct, inherited in groups:
-        role_ids += inherited
-        if direct or group_id not in found:
-            found[group_id] = Membership(_path(names, group_id), attributes, direct)
+    for group in groups:
+        if group["direct"] or group["id"] not in found:
+            path = _path(names, group["id"])
+            found[group["id"]] = Membership(path, group["attributes"], group["direct"])
     return Subject(
         user=user,
         groups=sorted(found.values(), key=lambda group: group.path),

@@ -7,12 +7,12 @@ up at each call, so that a right that was taken is gone at once.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import jwt
 import orjson
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.requests import Request
@@ -133,10 +133,11 @@ async def _rights(
 def _issuing_realm(token: str) -> str:
     """The name of the realm that a token says it is from; its signature is checked with that realm's keys."""
     try:
-        claims = jwt.decode(token, options={"verify_signature": False})
-    except jwt.InvalidTokenError:
+        payload = token.split(".")[1]
+        claims = orjson.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return str(claims["iss"]).rpartition("/realms/")[2]
+    except (ValueError, LookupError, TypeError):
         return ""
-    return str(claims.get("iss", "")).rpartition("/realms/")[2]
 
 
 async def read_body(request: Request) -> Any:
