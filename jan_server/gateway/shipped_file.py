@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from jan_server.gateway.entities import KongFile
 from jan_server.gateway.fields import KongFileError
-from jan_server.gateway.kong_file import load, parse
+from jan_server.gateway.kong_file import load, parse, read_text
 from jan_server.settings.resources import templates_dir
 from jan_server.settings.tree import Settings
 from jan_server.settings.tree.rate_limits import RateLimit, RateLimits
@@ -44,6 +44,26 @@ def gateway_file(settings: Settings) -> KongFile:
     """
     named = settings.infrastructure.gateway.kong_file
     return load(Path(named).expanduser()) if named else parse(render(settings))
+
+
+def gateway_text(settings: Settings, *, reveal: bool) -> str:
+    """The text of the file that these settings run.
+
+    Args:
+        settings: The settings.
+        reveal: Whether the password of Redis is shown in the file that ships.
+
+    Raises:
+        KongFileError: It cannot be read or made.
+    """
+    gateway = settings.infrastructure.gateway
+    if gateway.kong_file:
+        return read_text(Path(gateway.kong_file).expanduser())
+    text = render(settings)
+    password = urlsplit(gateway.redis_url).password
+    if password and not reveal:
+        text = text.replace(f"redis_password: {json.dumps(password)}", 'redis_password: "********"')
+    return text
 
 
 def render(settings: Settings) -> str:
