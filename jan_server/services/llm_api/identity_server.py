@@ -246,29 +246,38 @@ class IdentityServer:
         if time.monotonic() < self._silent_until:
             raise IdentityUnavailable("the identity server did not answer a moment ago")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        try:
-            async with self._client.request(
-                method,
-                self.address.base_url + path,
-                data=form,
-                json=body,
-                params=query,
-                headers=headers,
-                timeout=aiohttp.ClientTimeout(total=self.address.timeout_seconds),
-                allow_redirects=False,
-            ) as response:
-                status = response.status
-                content = await response.read()
-                location = response.headers.get("Location", "")
-        except (aiohttp.ClientError, TimeoutError, OSError) as failure:
-            self._silent_until = time.monotonic() + PAUSE_SECONDS
-            reason = str(failure) or type(failure).__name__
-            raise IdentityUnavailable(f"the identity server does not answer: {reason}") from failure
+        for again in (True, False):
+            try:
+                async with self._client.request(
+                    method,
+                    self.address.base_url + path,
+                    data=form,
+                    json=body,
+                    params=query,
+                    headers=headers,
+                    timeout=aiohttp.ClientTimeout(total=self.address.timeout_seconds),
+                    allow_redirects=False,
+                ) as response:
+                    status = response.status
+                    content = await response.read()
+                    location = response.headers.get("Location", "")
+                break
+            except (aiohttp.ServerDisconnectedError, ConnectionResetError) as failure:
+                # A kept connection may end just when it is used again; a new one tells the truth.
+                if not again:
+                    raise self._unavailable(failure) from failure
+            except (aiohttp.ClientError, TimeoutError, OSError) as failure:
+                raise self._unavailable(failure) from failure
         if status >= 500:
             raise IdentityUnavailable(f"the identity server answered {status}: {_quoted(content)}")
         if status >= 400:
             raise _refusal(status, content)
         return Answer(status, _parsed(content), location)
+
+    def _unavailable(self, failure: Exception) -> IdentityUnavailable:
+        self._silent_until = time.monotonic() + PAUSE_SECONDS
+        reason = str(failure) or type(failure).__name__
+        return IdentityUnavailable(f"the identity server does not answer: {reason}")
 
 
 def _service_account_refused(refusal: IdentityRefused) -> IdentityUnavailable:

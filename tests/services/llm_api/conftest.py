@@ -11,18 +11,21 @@ from typing import Any, Protocol
 
 import aiohttp
 import httpx
+import psycopg
 import pytest
 from fastapi import FastAPI
 
 from jan_server.authentication.identity_header import IdentitySigner
 from jan_server.http.context import ServiceContext
+from jan_server.identity.app import create_app as create_identity
 from jan_server.services.llm_api.accounts import Accounts
 from jan_server.services.llm_api.app import create_app, identity_address
 from jan_server.services.llm_api.identity_server import IdentityServer
 from jan_server.settings.tree import Settings, plain
+from tests.conftest import database_named
 from tests.doubles.keycloak import BACKEND_SECRET, Keycloak
 from tests.doubles.openai_upstream import OpenAIUpstream
-from tests.services.llm_api.platform import Platform, listening
+from tests.services.llm_api.platform import Platform, free_socket, listening
 
 HEADER_SECRET = "the header secret of the test platform"
 UPSTREAM_KEY = "the key of the scripted provider"
@@ -36,11 +39,25 @@ async def keycloak() -> AsyncIterator[Keycloak]:
         yield realm
 
 
-@pytest.fixture(scope="module")
-async def issuer_url() -> AsyncIterator[str]:
-    """The address of a working identity server."""
-    async with Keycloak().running() as realm:
-        yield realm.url
+@pytest.fixture(scope="session")
+async def issuer_url(
+    tmp_path_factory: pytest.TempPathFactory,
+    postgres_url: str,
+    migrated_template: str,
+    client: aiohttp.ClientSession,
+) -> AsyncIterator[str]:
+    """The address of the platform's own identity server, which runs on a real socket."""
+    name = f"identity_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f'create database "{name}" template "{migrated_template}"')
+    bound = free_socket()
+    url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+    home = tmp_path_factory.mktemp("identity")
+    context = ServiceContext(settings_for(url), home, database_named(postgres_url, name), client)
+    async with listening(create_identity(context), bound):
+        yield url
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f'drop database "{name}" with (force)')
 
 
 def settings_for(issuer_url: str, **llm_api: Any) -> Settings:

@@ -65,11 +65,17 @@ class Platform:
         )
 
 
+def free_socket() -> socket.socket:
+    """A socket on a free port of this machine: for an app that has to know its own address."""
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    return bound
+
+
 @asynccontextmanager
-async def listening(app: ASGIApp) -> AsyncIterator[str]:
-    """Serve `app` on a free port of this machine; gives its address."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
+async def listening(app: ASGIApp, bound: socket.socket | None = None) -> AsyncIterator[str]:
+    """Serve `app` on a bound socket, or on a free port of this machine; gives its address."""
+    with bound or free_socket() as bound:
         config = uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=2)
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve(sockets=[bound]))

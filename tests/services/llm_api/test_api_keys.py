@@ -1,19 +1,36 @@
 """API keys: made, shown once, listed, limited, revoked."""
 
 import asyncio
+import uuid
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 
+from jan_server.authentication.identity_header import HEADER
+from jan_server.authentication.principal import Principal
 from tests.services.llm_api.conftest import bearer, eventually, running, settings_for
 
 DAY_NS = 24 * 3600 * 1_000_000_000
 KEYS = "/auth/api-keys"
 
 
+@dataclass(frozen=True)
+class Owner:
+    headers: dict[str, str]
+
+
 @pytest.fixture
-async def person(register):
+def person(signer):
+    """Somebody new for whom the gateway vouches."""
+    principal = Principal(subject=uuid.uuid4().hex, issuer="http://issuer.example/realms/jan")
+    return Owner({HEADER: signer.sign(principal)})
+
+
+@pytest.fixture
+async def registered(register):
+    """Somebody whom the identity server knows: only such a user's keys are good."""
     return await register("user")
 
 
@@ -132,42 +149,41 @@ async def test_ids_that_are_none_are_not_found(llm_api, person, key_id, status):
     assert answer.status_code == status
 
 
-async def test_keys_of_others_cannot_be_seen_nor_revoked(llm_api, person, register):
-    key = await make(llm_api, person)
-    other = await register("user")
-    assert (await llm_api.get(KEYS, headers=other.headers)).json() == {"items": []}
-    answer = await llm_api.delete(f"{KEYS}/{key['id']}", headers=other.headers)
+async def test_keys_of_others_cannot_be_seen_nor_revoked(llm_api, registered, person):
+    key = await make(llm_api, registered)
+    assert (await llm_api.get(KEYS, headers=person.headers)).json() == {"items": []}
+    answer = await llm_api.delete(f"{KEYS}/{key['id']}", headers=person.headers)
     assert answer.status_code == 404 and answer.json()["message"] == "api key not found"
     assert (await llm_api.get("/auth/me", headers=bearer(key["key"]))).status_code == 200
 
 
-async def test_the_limit_the_life_and_the_prefix_are_settings(start, issuer_url, person):
+async def test_the_limit_the_life_and_the_prefix_are_settings(start, issuer_url, registered):
     llm_api = await start(
         issuer_url,
         api_key={"prefix": "sk_my_own_team", "max_per_user": 1, "max_ttl": "48h", "default_ttl": "24h"},
     )
-    key = await make(llm_api, person, expires_in_days=9)
+    key = await make(llm_api, registered, expires_in_days=9)
     assert key["key"].startswith("sk_my_own_team_") and days_left(key) == 2
     assert (await llm_api.get("/auth/me", headers=bearer(key["key"]))).status_code == 200
-    answer = await llm_api.post(KEYS, json={"name": "second"}, headers=person.headers)
+    answer = await llm_api.post(KEYS, json={"name": "second"}, headers=registered.headers)
     assert answer.status_code == 400
 
 
-async def test_the_last_use_is_written_down(llm_api, person):
-    key = await make(llm_api, person)
+async def test_the_last_use_is_written_down(llm_api, registered):
+    key = await make(llm_api, registered)
     assert "last_used_at" not in key
     before = datetime.now(UTC)
     assert (await llm_api.post("/auth/validate-api-key", json={"api_key": key["key"]})).status_code == 200
 
     async def written():
-        item = (await llm_api.get(KEYS, headers=person.headers)).json()["items"][0]
+        item = (await llm_api.get(KEYS, headers=registered.headers)).json()["items"][0]
         return "last_used_at" in item and datetime.fromisoformat(item["last_used_at"]) >= before
 
     await eventually(written)
 
 
-async def test_a_stop_loses_no_use(llm_api, context, issuer_url, person):
-    key = await make(llm_api, person)
+async def test_a_stop_loses_no_use(llm_api, context, issuer_url, registered):
+    key = await make(llm_api, registered)
     async with running(context(settings_for(issuer_url))) as stopping:
         await stopping.get("/auth/me", headers=bearer(key["key"]))
-    assert (await llm_api.get(KEYS, headers=person.headers)).json()["items"][0]["last_used_at"]
+    assert (await llm_api.get(KEYS, headers=registered.headers)).json()["items"][0]["last_used_at"]

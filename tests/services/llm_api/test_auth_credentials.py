@@ -21,7 +21,7 @@ FORGED = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def person(register):
     return await register("user")
 

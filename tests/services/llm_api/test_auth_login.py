@@ -2,7 +2,9 @@
 
 import base64
 import hashlib
-from urllib.parse import parse_qs, urlsplit
+import re
+from html import unescape
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 import pytest
 from sqlmodel import update
@@ -11,6 +13,7 @@ from jan_server.database.engine import Database
 from jan_server.services.llm_api.tables import now
 from jan_server.services.llm_api.tables.login_state import LoginState
 from tests.doubles.keycloak import refused
+from tests.services.llm_api.conftest import bearer
 
 TARGET = "http://localhost:3000/after"
 HOME = "http://localhost:3000/"
@@ -36,7 +39,8 @@ def exchange(keycloak):
 
 
 @pytest.fixture
-async def llm_api(start, keycloak):
+async def scripted(start, keycloak, exchange):
+    """An LLM API in front of the scripted realm."""
     return await start(keycloak.url)
 
 
@@ -54,21 +58,43 @@ async def come_back(llm_api, **query):
     return urlsplit(answer.headers["location"])
 
 
-async def test_the_address_starts_a_code_flow_with_pkce(llm_api, keycloak):
+async def test_the_address_starts_a_code_flow_with_pkce(llm_api, issuer_url):
     started = await begin(llm_api)
     url = urlsplit(started["authorization_url"])
     query = {name: values[0] for name, values in parse_qs(url.query).items()}
-    assert f"{url.scheme}://{url.netloc}{url.path}" == f"{keycloak.issuer}/protocol/openid-connect/auth"
+    assert f"{url.scheme}://{url.netloc}{url.path}" == f"{issuer_url}/realms/jan/protocol/openid-connect/auth"
     assert query["state"] == started["state"] and len(started["state"]) == 43
     assert query["response_type"] == "code" and query["scope"] == "openid"
     assert query["client_id"] == "jan-client" and query["code_challenge_method"] == "S256"
     assert query["redirect_uri"] == "http://localhost:8000/auth/callback"
 
 
-async def test_the_callback_brings_tokens_in_the_fragment(llm_api, exchange):
+async def test_a_user_logs_in_through_the_issuers_own_page(llm_api, register, client):
+    person = await register("user")
     started = await begin(llm_api)
+    async with client.get(started["authorization_url"]) as answer:
+        assert answer.status == 200
+        page = await answer.text()
+        cookies = {name: cookie.value for name, cookie in answer.cookies.items()}
+    action = unescape(re.search(r'<form[^>]* action="([^"]+)"', page)[1])
+    form = dict(re.findall(r'<input[^>]* type="hidden"[^>]* name="([^"]+)"[^>]* value="([^"]*)"', page))
+    form |= {"username": person.email, "password": person.password}
+    where = urljoin(started["authorization_url"], action)
+    async with client.post(where, data=form, cookies=cookies, allow_redirects=False) as answer:
+        assert answer.status in (302, 303), await answer.text()
+        location = urlsplit(answer.headers["Location"])
+    assert f"{location.netloc}{location.path}" == "localhost:8000/auth/callback"
+    query = {name: values[0] for name, values in parse_qs(location.query).items()}
+    back = await come_back(llm_api, **query)
+    token = parse_qs(back.fragment)["access_token"][0]
+    me = await llm_api.get("/auth/me", headers=bearer(token))
+    assert me.json()["subject"] == person.id
+
+
+async def test_the_callback_brings_tokens_in_the_fragment(scripted, exchange):
+    started = await begin(scripted)
     challenge = parse_qs(urlsplit(started["authorization_url"]).query)["code_challenge"][0]
-    back = await come_back(llm_api, code="good", state=started["state"])
+    back = await come_back(scripted, code="good", state=started["state"])
     assert f"{back.scheme}://{back.netloc}{back.path}" == TARGET and back.query == ""
     fragment = parse_qs(back.fragment)
     assert set(fragment) == {"access_token", "refresh_token", "expires_in", "token_type"}
@@ -82,21 +108,21 @@ async def test_another_replica_can_take_the_callback(start, keycloak, exchange):
     assert "access_token" in back.fragment
 
 
-async def test_a_state_serves_once(llm_api, exchange):
-    started = await begin(llm_api)
-    await come_back(llm_api, code="good", state=started["state"])
-    back = await come_back(llm_api, code="good", state=started["state"])
+async def test_a_state_serves_once(scripted, exchange):
+    started = await begin(scripted)
+    await come_back(scripted, code="good", state=started["state"])
+    back = await come_back(scripted, code="good", state=started["state"])
     assert back.geturl().startswith(HOME) and "error=invalid_state" in back.query
     assert back.fragment == "" and len(exchange) == 1
 
 
-async def test_a_state_ends_after_its_time(llm_api, exchange, database_url):
-    started = await begin(llm_api)
+async def test_a_state_ends_after_its_time(scripted, exchange, database_url):
+    started = await begin(scripted)
     database = Database(database_url)
     async with database.session() as session:
         await session.exec(update(LoginState).values(expires_at=now()))
     await database.dispose()
-    back = await come_back(llm_api, code="good", state=started["state"])
+    back = await come_back(scripted, code="good", state=started["state"])
     assert "error=invalid_state" in back.query and exchange == []
 
 
@@ -117,9 +143,9 @@ async def test_failures_lead_home(llm_api, query, error):
     assert told["error"] == [error] and told["error_description"]
 
 
-async def test_a_refused_code_is_told_where_the_log_in_began(llm_api, exchange):
-    started = await begin(llm_api, "http://localhost:3001/chat?view=1")
-    back = await come_back(llm_api, code="bad", state=started["state"])
+async def test_a_refused_code_is_told_where_the_log_in_began(scripted, exchange):
+    started = await begin(scripted, "http://localhost:3001/chat?view=1")
+    back = await come_back(scripted, code="bad", state=started["state"])
     assert back.netloc == "localhost:3001" and back.fragment == ""
     assert parse_qs(back.query) == {
         "view": ["1"],
@@ -128,16 +154,16 @@ async def test_a_refused_code_is_told_where_the_log_in_began(llm_api, exchange):
     }
 
 
-async def test_an_identity_server_that_is_away_leads_home_with_server_error(llm_api, keycloak):
-    started = await begin(llm_api)
+async def test_an_identity_server_that_is_away_leads_home_with_server_error(scripted, keycloak):
+    started = await begin(scripted)
     keycloak.down = True
-    back = await come_back(llm_api, code="good", state=started["state"])
+    back = await come_back(scripted, code="good", state=started["state"])
     assert back.geturl().startswith(HOME) and "error=server_error" in back.query
 
 
-async def test_without_an_address_the_log_in_leads_home(llm_api, exchange):
-    started = await begin(llm_api, "")
-    back = await come_back(llm_api, code="good", state=started["state"])
+async def test_without_an_address_the_log_in_leads_home(scripted, exchange):
+    started = await begin(scripted, "")
+    back = await come_back(scripted, code="good", state=started["state"])
     assert back.geturl().startswith(HOME) and "access_token" in back.fragment
 
 

@@ -1,5 +1,6 @@
 """Refresh, logout, validate, revoke, and who the caller is."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
@@ -121,6 +122,22 @@ async def test_me_describes_the_caller(llm_api, register):
     assert answer["auth_method"] == "jwt"
     assert answer["email"] == admin.email and answer["name"]
     assert answer["is_admin"] is True and answer["guest"] is False
+
+
+async def test_a_kept_connection_that_ended_is_not_an_outage(start, keycloak):
+    llm_api = await start(keycloak.url)
+    assert (await llm_api.post("/auth/guest-login")).status_code == 201
+    dropped = []
+
+    async def drop_once(request):
+        if not dropped:
+            dropped.append(request.path)
+            request.transport.abort()
+            raise asyncio.CancelledError
+
+    keycloak.script("POST", "/token", drop_once)
+    assert (await llm_api.post("/auth/guest-login")).status_code == 201
+    assert dropped
 
 
 async def test_everything_says_503_while_the_identity_server_is_away(start, keycloak):

@@ -10,6 +10,12 @@ async def guest(llm_api):
     return (await llm_api.post("/auth/guest-login")).json()
 
 
+@pytest.fixture(scope="module")
+async def lasting_guest(llm_api):
+    """A guest whom no test changes."""
+    return (await llm_api.post("/auth/guest-login")).json()
+
+
 def address(guest):
     return f"{guest['username'][6:14]}@example.org"
 
@@ -90,8 +96,9 @@ async def test_an_api_key_is_not_enough(llm_api, guest):
         ({"email": "a@example.org", "password": "short"}, "password"),
     ],
 )
-async def test_a_bad_body_names_the_field(llm_api, guest, body, param):
-    answer = await llm_api.post("/auth/upgrade", json=body, headers=bearer(guest["access_token"]))
+async def test_a_bad_body_names_the_field(llm_api, lasting_guest, body, param):
+    headers = bearer(lasting_guest["access_token"])
+    answer = await llm_api.post("/auth/upgrade", json=body, headers=headers)
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] == param
 
