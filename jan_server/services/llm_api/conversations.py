@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, insert, literal, select, update
+from sqlalchemy import bindparam, func, insert, literal, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from jan_server.database.statements import execute
@@ -71,6 +71,13 @@ _COLUMNS = (
 
 _ALIVE = CONVERSATIONS.c.deleted_at.is_(None)
 
+# Made once: telling that a statement made anew is the same costs as much as running it.
+_FIND = select(*_COLUMNS).where(
+    CONVERSATIONS.c.public_id == bindparam("conv_id"),
+    CONVERSATIONS.c.user_id == bindparam("user_id"),
+    _ALIVE,
+)
+
 
 def branch_name(name: str) -> str | None:
     """`name` as branches are called, `main` in any letter case being `MAIN`; None when none can be called so.
@@ -91,10 +98,7 @@ async def find_conversation(session: AsyncSession, user_id: int, conv_id: str) -
     """
     if not is_public_id("conv", conv_id):
         raise Invalid("invalid conversation ID", param="conversation")
-    statement = select(*_COLUMNS).where(
-        CONVERSATIONS.c.public_id == conv_id, CONVERSATIONS.c.user_id == user_id, _ALIVE
-    )
-    row = (await execute(session, statement)).one_or_none()
+    row = (await execute(session, _FIND, {"conv_id": conv_id, "user_id": user_id})).one_or_none()
     if row is None:
         raise _missing()
     return Conversation(*row)
@@ -267,6 +271,11 @@ async def retitle_conversation(session: AsyncSession, conversation: Conversation
 async def activate(session: AsyncSession, conversation: Conversation, branch: str) -> Conversation:
     """Make `branch`, which has to exist, the one that reads and writes go to by default."""
     return await _write(session, conversation, {"active_branch": branch})
+
+
+async def touch_conversation(session: AsyncSession, conversation: Conversation) -> None:
+    """Note that something in a conversation changed; `Missing` when it was deleted in the meantime."""
+    await _write(session, conversation, {})
 
 
 async def delete_conversation(session: AsyncSession, conversation: Conversation) -> None:

@@ -9,12 +9,12 @@ Source: contract/llm-api.md, section 12.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import BigInteger, Integer, Text, bindparam, func, insert, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from jan_server.database.statements import execute
@@ -99,7 +99,7 @@ class ItemPage:
     has_more: bool
 
 
-_COLUMNS = (
+COLUMNS = (
     ITEMS.c.public_id,
     BRANCHES.c.name,
     ITEMS.c.sequence_number,
@@ -114,10 +114,52 @@ _COLUMNS = (
     ITEMS.c.incomplete_at,
 )
 
-_READABLE = (
-    select(*_COLUMNS)
+# Statements are made once: telling that one made anew is the same costs as much as running it.
+READABLE = (
+    select(*COLUMNS)
     .join(BRANCHES, BRANCHES.c.id == ITEMS.c.branch_id)
-    .where(BRANCHES.c.deleted_at.is_(None))
+    .where(BRANCHES.c.deleted_at.is_(None), ITEMS.c.conversation_id == bindparam("conversation_id"))
+)
+"""The items of a conversation in the order of `COLUMNS`, to be narrowed down."""
+
+_FIND = READABLE.where(ITEMS.c.public_id == bindparam("item_id"))
+
+_FIND_BRANCH = select(BRANCHES.c.id, BRANCHES.c.name, BRANCHES.c.item_count).where(
+    BRANCHES.c.conversation_id == bindparam("conversation_id"),
+    BRANCHES.c.name == bindparam("branch"),
+    BRANCHES.c.deleted_at.is_(None),
+)
+
+_OF_BRANCH = (
+    select(*(column for column in COLUMNS if column.table is ITEMS))
+    .where(ITEMS.c.branch_id == bindparam("branch_id"))
+    .limit(bindparam("limit", type_=BigInteger))
+)
+_ASCENDING = _OF_BRANCH.where(ITEMS.c.sequence_number > bindparam("bound")).order_by(ITEMS.c.sequence_number)
+_DESCENDING = _OF_BRANCH.where(ITEMS.c.sequence_number < bindparam("bound")).order_by(
+    ITEMS.c.sequence_number.desc()
+)
+
+# The conversation goes first: whoever changes several rows of one begins with its own.
+_TOUCHED = (
+    update(CONVERSATIONS)
+    .where(CONVERSATIONS.c.id == bindparam("conversation"), CONVERSATIONS.c.deleted_at.is_(None))
+    .values(updated_at=func.clock_timestamp())
+    .returning(CONVERSATIONS.c.id, CONVERSATIONS.c.active_branch)
+    .cte("touched")
+)
+_GROW_BRANCH = (
+    update(BRANCHES)
+    .where(
+        BRANCHES.c.conversation_id == _TOUCHED.c.id,
+        BRANCHES.c.name == func.coalesce(bindparam("branch", type_=Text), _TOUCHED.c.active_branch),
+        BRANCHES.c.deleted_at.is_(None),
+    )
+    .values(
+        item_count=BRANCHES.c.item_count + bindparam("count", type_=Integer),
+        updated_at=func.clock_timestamp(),
+    )
+    .returning(BRANCHES.c.id, BRANCHES.c.name, BRANCHES.c.item_count)
 )
 
 
@@ -199,21 +241,15 @@ async def list_items(
         Missing: There is no such branch.
     """
     branch_id, name, count = await _find_branch(session, conversation, branch)
-    descending = page.order == "desc"
-    number = ITEMS.c.sequence_number
-    statement = select(*_COLUMNS[:1], *_COLUMNS[2:]).where(ITEMS.c.branch_id == branch_id)
-    if page.offset is not None:
-        # Numbers have no gaps, so rows need not be counted to be skipped.
-        skipped = min(page.offset, count)
-        statement = statement.where(number <= count - skipped if descending else number > skipped)
-    elif page.after is not None:
-        last = await _number_of(session, conversation, page.after)
-        statement = statement.where(number < last if descending else number > last)
-    statement = statement.order_by(number.desc() if descending else number.asc()).limit(page.limit + 1)
-    rows = (await execute(session, statement)).all()
-    return ItemPage(
-        [Item(row[0], name, *row[1:]) for row in rows[: page.limit]], has_more=len(rows) > page.limit
-    )
+    # Numbers have no gaps, so rows need not be counted to be skipped.
+    skipped = min(page.offset or 0, count)
+    bound = skipped if page.order == "asc" else count + 1 - skipped
+    if page.offset is None and page.after is not None:
+        bound = await _number_of(session, conversation, page.after)
+    statement = _ASCENDING if page.order == "asc" else _DESCENDING
+    parameters = {"branch_id": branch_id, "bound": bound, "limit": page.limit + 1}
+    items = [Item(row[0], name, *row[1:]) for row in (await execute(session, statement, parameters)).all()]
+    return ItemPage(items[: page.limit], has_more=len(items) > page.limit)
 
 
 async def list_branch_items(
@@ -235,10 +271,9 @@ async def list_branch_items(
         Missing: There is no such branch.
     """
     branch_id, name, count = await _find_branch(session, conversation, branch)
-    statement = select(*_COLUMNS[:1], *_COLUMNS[2:]).where(ITEMS.c.branch_id == branch_id)
-    if newest is not None:
-        statement = statement.where(ITEMS.c.sequence_number > count - newest)
-    rows = (await execute(session, statement.order_by(ITEMS.c.sequence_number))).all()
+    limit = count if newest is None else min(newest, count)
+    parameters = {"branch_id": branch_id, "bound": count - limit, "limit": limit}
+    rows = (await execute(session, _ASCENDING, parameters)).all()
     return [Item(row[0], name, *row[1:]) for row in rows]
 
 
@@ -253,105 +288,24 @@ async def find_item(
     """
     if not is_public_id("msg", item_id):
         raise Invalid("invalid item ID", param=param)
-    statement = _READABLE.where(ITEMS.c.conversation_id == conversation.id, ITEMS.c.public_id == item_id)
-    row = (await execute(session, statement)).one_or_none()
+    parameters = {"conversation_id": conversation.id, "item_id": item_id}
+    row = (await execute(session, _FIND, parameters)).one_or_none()
     if row is None:
         raise Missing("item not found", param=param)
     return Item(*row)
 
 
-async def complete_call(
-    session: AsyncSession,
-    conversation: Conversation,
-    call_id: str,
-    *,
-    status: str,
-    output: str | None = None,
-    error: str | None = None,
-    name: str | None = None,
-    arguments: str | None = None,
-    server_label: str | None = None,
-) -> Item:
-    """Write the outcome of a tool call into its `mcp_call` item.
-
-    Where several branches hold the call, the active one goes first, then the newest item. The
-    content becomes one block with the output, or the error where there is no output; members
-    that are not given keep their values.
-
-    Raises:
-        Missing: The conversation has no `mcp_call` item with this call id.
-    """
-    if "\0" in call_id:
-        raise _no_call()
-    await _touch(session, conversation)
-    statement = (
-        _READABLE.add_columns(ITEMS.c.id)
-        .where(
-            ITEMS.c.conversation_id == conversation.id,
-            func.md5(ITEMS.c.call_id) == func.md5(call_id),
-            ITEMS.c.call_id == call_id,
-            ITEMS.c.type == "mcp_call",
-        )
-        .order_by((BRANCHES.c.name == conversation.active_branch).desc(), ITEMS.c.id.desc())
-        .limit(1)
-        .with_for_update(of=ITEMS)
-    )
-    row = (await execute(session, statement)).one_or_none()
-    if row is None:
-        raise _no_call()
-    given = {
-        "output": output,
-        "error": error,
-        "name": name,
-        "arguments": arguments,
-        "server_label": server_label,
-    }
-    item = Item(*row[:-1])
-    details = item.details | {key: value for key, value in given.items() if value is not None}
-    block = {"type": "mcp_call", "tool_call_id": call_id, "mcp_call": output or error or ""}
-    done = replace(
-        item,
-        status=status,
-        completed_at=datetime.now(UTC),
-        content_json=_json([block]),
-        details_json=_json(details) if details else None,
-    )
-    await execute(
-        session,
-        update(ITEMS)
-        .where(ITEMS.c.id == row[-1])
-        .values(
-            status=done.status,
-            completed_at=done.completed_at,
-            content=done.content_json,
-            details=done.details_json,
-        ),
-    )
-    return done
+def json_text(value: Any) -> str:
+    """A value as JSON text with the members of its objects sorted, as items keep it."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
 async def _grow_branch(
     session: AsyncSession, conversation: Conversation, branch: str | None, count: int
 ) -> tuple[int, str, int] | None:
     """Reserve `count` numbers: the branch's key, its name and its new item count."""
-    touched = (
-        update(CONVERSATIONS)
-        .where(CONVERSATIONS.c.id == conversation.id, CONVERSATIONS.c.deleted_at.is_(None))
-        .values(updated_at=func.clock_timestamp())
-        .returning(CONVERSATIONS.c.id, CONVERSATIONS.c.active_branch)
-        .cte("touched")
-    )
-    grown = (
-        update(BRANCHES)
-        .where(
-            BRANCHES.c.conversation_id == touched.c.id,
-            BRANCHES.c.name == (touched.c.active_branch if branch is None else branch),
-            BRANCHES.c.deleted_at.is_(None),
-        )
-        .values(item_count=BRANCHES.c.item_count + count, updated_at=func.clock_timestamp())
-        .returning(BRANCHES.c.id, BRANCHES.c.name, BRANCHES.c.item_count)
-    )
-    row = (await execute(session, grown)).one_or_none()
+    parameters = {"conversation": conversation.id, "branch": branch, "count": count}
+    row = (await execute(session, _GROW_BRANCH, parameters)).one_or_none()
     return None if row is None else (row[0], row[1], row[2])
 
 
@@ -382,12 +336,8 @@ async def _find_branch(
     """The key of a branch, its name and its item count; `Missing` when there is none."""
     row = None
     if (name := branch_name(branch or conversation.active_branch)) is not None:
-        statement = select(BRANCHES.c.id, BRANCHES.c.name, BRANCHES.c.item_count).where(
-            BRANCHES.c.conversation_id == conversation.id,
-            BRANCHES.c.name == name,
-            BRANCHES.c.deleted_at.is_(None),
-        )
-        row = (await execute(session, statement)).one_or_none()
+        parameters = {"conversation_id": conversation.id, "branch": name}
+        row = (await execute(session, _FIND_BRANCH, parameters)).one_or_none()
     if row is None:
         raise _no_branch()
     return row[0], row[1], row[2]
@@ -406,21 +356,8 @@ async def _number_of(session: AsyncSession, conversation: Conversation, item_id:
     return number
 
 
-async def _touch(session: AsyncSession, conversation: Conversation) -> None:
-    await execute(
-        session,
-        update(CONVERSATIONS)
-        .where(CONVERSATIONS.c.id == conversation.id)
-        .values(updated_at=func.clock_timestamp()),
-    )
-
-
 def _no_branch() -> Missing:
     return Missing("branch not found", param="branch")
-
-
-def _no_call() -> Missing:
-    return Missing("no mcp_call item has this call id", param="call_id")
 
 
 def _stored(item: NewItem, branch: str, number: int) -> Item:
@@ -435,13 +372,9 @@ def _stored(item: NewItem, branch: str, number: int) -> Item:
         role=item.role,
         status=item.status,
         call_id=item.call_id,
-        content_json=None if item.content is None else _json(list(item.content)),
-        details_json=_json(details) if details else None,
+        content_json=None if item.content is None else json_text(list(item.content)),
+        details_json=json_text(details) if details else None,
         created_at=item.created_at or datetime.now(UTC),
         completed_at=item.completed_at,
         incomplete_at=item.incomplete_at,
     )
-
-
-def _json(value: Any) -> str:
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()

@@ -12,11 +12,11 @@ from starlette.requests import Request
 
 from jan_server.http.json_body import OrjsonResponse
 from jan_server.http.pagination import page_request
+from jan_server.services.llm_api.call_outcomes import complete_call
 from jan_server.services.llm_api.conversations import find_conversation
 from jan_server.services.llm_api.items import (
     ItemPage,
     append_items,
-    complete_call,
     find_item,
     list_items,
 )
