@@ -29,6 +29,8 @@ _SCALARS = {
 }
 _SIZES = {kind: struct.calcsize(form) for kind, form in _SCALARS.items()}
 _LARGEST_COUNT = 1 << 20
+# What reading a header that makes no sense ends in.
+_NONSENSE = (struct.error, UnicodeDecodeError, KeyError, OverflowError, ZeroDivisionError, RecursionError)
 
 _QUANTISATIONS = {
     0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K", 11: "Q3_K_S",
@@ -78,20 +80,21 @@ def read_header(path: Path) -> GgufHeader:
             if file.read(4) != _MAGIC:
                 raise InvalidGgufError(f"{path} is not a GGUF file")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                reader = _Reader(data)
+                reader = _Reader(data, path)
                 header = reader.header()
                 if reader.last_tensor_start() >= len(data):
                     raise InvalidGgufError(f"{path} is cut off: weights are missing at its end")
                 return header
     except OSError as error:
         raise InvalidGgufError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (struct.error, UnicodeDecodeError, KeyError, OverflowError, ZeroDivisionError) as error:
+    except _NONSENSE as error:
         raise InvalidGgufError(f"{path} is damaged: its header breaks off or makes no sense") from error
 
 
 class _Reader:
-    def __init__(self, data: mmap.mmap) -> None:
+    def __init__(self, data: mmap.mmap, path: Path) -> None:
         self._data = data
+        self._path = path
         self._at = len(_MAGIC)
         self._tensors = 0
         self._alignment = 32
@@ -99,7 +102,9 @@ class _Reader:
     def header(self) -> GgufHeader:
         version = self._scalar("<I")
         if version not in (2, 3):
-            raise InvalidGgufError(f"it has GGUF version {version}; versions 2 and 3 are understood")
+            raise InvalidGgufError(
+                f"{self._path} has version {version} of GGUF; versions 2 and 3 are understood"
+            )
         tensors, count = self._scalar("<Q"), self._scalar("<Q")
         if count > _LARGEST_COUNT:
             raise OverflowError

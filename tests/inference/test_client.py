@@ -7,11 +7,9 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-import aiohttp
 import orjson
 import pytest
 
-from jan_server.http.client import open_client
 from jan_server.inference.client import AnswerStream, UpstreamClient
 from jan_server.inference.provider import Endpoint, Provider, Timeouts
 from jan_server.inference.upstream_errors import UpstreamError
@@ -38,17 +36,6 @@ STREAM_BODY = orjson.dumps({**orjson.loads(BODY), "stream": True})
 async def upstream() -> AsyncIterator[OpenAIUpstream]:
     async with OpenAIUpstream() as server:
         yield server
-
-
-@pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with open_client() as opened:
-        yield opened
-
-
-@pytest.fixture
-async def client(session: aiohttp.ClientSession) -> UpstreamClient:
-    return UpstreamClient(session)
 
 
 def provider(*urls: str, kind: str = "custom", key: str = "", **changes: Any) -> Provider:

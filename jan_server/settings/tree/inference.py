@@ -28,7 +28,9 @@ class LlamaCpp(Section):
         ge=256,
     )
     slots: int = setting(4, "Requests that are answered at the same time.", "JAN_LLAMACPP_SLOTS", ge=1, le=64)
-    threads: int = setting(0, "Threads of the engine; 0 means one a core.", "JAN_LLAMACPP_THREADS", ge=0)
+    threads: int = setting(
+        0, "Threads of the engine; 0 means one a core, less one.", "JAN_LLAMACPP_THREADS", ge=0
+    )
     api_key: SecretStr = setting(
         SecretStr(""),
         "Key that the engine asks for and that the services send; empty asks for none.",
