@@ -141,6 +141,9 @@ class StateBoard:
         part = self.state.part(name)
         if part is None:
             raise KeyError(name)
+        if self.state.phase is Phase.FAILED and part.phase is Phase.FAILED:
+            # What failed the start is stopped too, and must still be seen to have failed.
+            return
         if phase is Phase.STARTING and part.phase is not Phase.STARTING:
             self._begun[name] = time.monotonic()
             changes.setdefault("seconds", 0.0)
