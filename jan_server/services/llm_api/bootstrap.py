@@ -60,6 +60,7 @@ def engine_providers(settings: Settings) -> list[ProviderSpec]:
                 name=ENGINE_NAME,
                 kind="jan",
                 endpoints=endpoint_list(f"http://127.0.0.1:{inference.llamacpp.port}/v1"),
+                api_key=inference.llamacpp.api_key.get_secret_value(),
                 source="engine",
             )
         )
