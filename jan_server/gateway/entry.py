@@ -6,6 +6,7 @@ Source: contract/gateway.md sections 6 and 8; Kong 3.5's `trusted_ips` and `X-Fo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from starlette.types import Scope
 
@@ -50,6 +51,9 @@ FORWARDED_NAMES = frozenset(
 SINGLE_NAMES = (b"authorization", b"x-api-key", b"apikey", b"host", b"content-length")
 """Headers of which two would mean different things to different readers."""
 
+_TOLD_NAMES = frozenset({b"x-forwarded-host", b"x-forwarded-port"})
+_NOTHING: Mapping[bytes, bytes] = {}
+_KNOWN_CONNECTIONS = 2_000
 _KNOWN_NAMES = 2_000
 _dropped: dict[bytes, bool] = {}
 
@@ -61,7 +65,7 @@ def is_identity(name: str) -> bool:
 
 
 def kept(headers: Sequence[Header]) -> list[Header]:
-    """The headers that a client may send on to an upstream."""
+    """The headers that a client may send on to an upstream, less `Host`, which every upstream has anew."""
     result = []
     nominated: frozenset[bytes] = frozenset()
     for header in headers:
@@ -106,44 +110,61 @@ def client_address(scope: Scope, given: Mapping[bytes, bytes], trusted: tuple[Ne
     return peer
 
 
-def add_forwarded(
-    headers: list[Header],
-    scope: Scope,
-    original: Mapping[bytes, bytes],
-    *,
-    client_ip: str,
-    scheme: str,
-    path: str,
-    prefix: str,
-    trusted: bool,
-) -> None:
-    """Add what upstreams may want to know about the request as the client sent it.
+def forwarded(
+    scope: Scope, original: Mapping[bytes, bytes], *, client_ip: str, scheme: str, trusted: bool
+) -> list[Header]:
+    """What upstreams may want to know about the connection as the client sees it.
 
     Args:
-        headers: Where to add.
         scope: The connection.
         original: The client's headers, untouched.
         client_ip: The client's address.
         scheme: The client's scheme.
-        path: The path that was asked for.
-        prefix: What is stripped from the front of that path.
         trusted: Whether the connection comes from a trusted proxy, whose words are passed on.
     """
-    peer = str((scope.get("client") or (client_ip, 0))[0])
+    peer = (scope.get("client") or (client_ip, 0))[0]
+    server = scope.get("server") or ("", 0)
+    headers = list(_plain_forwarded(client_ip, original.get(b"host", b""), scheme, server[1]))
     told = original.get(b"x-forwarded-for")
+    if told:
+        headers[1] = (b"x-forwarded-for", told + b", " + str(peer).encode("latin-1"))
+    if trusted:
+        headers = [
+            (name, original.get(name) or value) if name in _TOLD_NAMES else (name, value)
+            for name, value in headers
+        ]
+    return headers
+
+
+@lru_cache(maxsize=_KNOWN_CONNECTIONS)
+def _plain_forwarded(client_ip: str, host: bytes, scheme: str, listener: int | None) -> tuple[Header, ...]:
+    name, port = split_port(host.decode("latin-1"))
     address = client_ip.encode("latin-1")
-    headers.append((b"x-real-ip", address))
-    headers.append((b"x-forwarded-for", told + b", " + peer.encode() if told else address))
-    headers.append((b"x-forwarded-proto", scheme.encode()))
-    host, port = split_port(original.get(b"host", b"").decode("latin-1"))
-    said = original if trusted else {}
-    headers.append((b"x-forwarded-host", said.get(b"x-forwarded-host") or host.encode("latin-1")))
-    listened = port or (scope.get("server") or ("", 0))[1] or (443 if scheme == "https" else 80)
-    headers.append((b"x-forwarded-port", said.get(b"x-forwarded-port") or str(listened).encode()))
-    headers.append((b"x-forwarded-path", said.get(b"x-forwarded-path") or path.encode("latin-1")))
+    shown = port or listener or (443 if scheme == "https" else 80)
+    return (
+        (b"x-real-ip", address),
+        (b"x-forwarded-for", address),
+        (b"x-forwarded-proto", scheme.encode()),
+        (b"x-forwarded-host", name.encode("latin-1")),
+        (b"x-forwarded-port", str(shown).encode()),
+    )
+
+
+def forwarded_path(original: Mapping[bytes, bytes], path: str, prefix: str, *, trusted: bool) -> list[Header]:
+    """What upstreams may want to know about the path as the client asked for it.
+
+    Args:
+        original: The client's headers, untouched.
+        path: The path that was asked for.
+        prefix: What is stripped from the front of that path.
+        trusted: Whether a trusted proxy's words are passed on.
+    """
+    said = original if trusted else _NOTHING
+    headers = [(b"x-forwarded-path", said.get(b"x-forwarded-path") or path.encode("latin-1"))]
     before = said.get(b"x-forwarded-prefix") or prefix.encode("latin-1")
     if before:
         headers.append((b"x-forwarded-prefix", before))
+    return headers
 
 
 def client_scheme(scope: Scope, given: Mapping[bytes, bytes], trusted: bool) -> str:
@@ -155,7 +176,7 @@ def client_scheme(scope: Scope, given: Mapping[bytes, bytes], trusted: bool) -> 
 
 def _is_dropped(name: bytes) -> bool:
     text = name.decode("latin-1").lower()
-    drop = is_identity(text) or text in HOP_NAMES or text in FORWARDED_NAMES
+    drop = is_identity(text) or text in HOP_NAMES or text in FORWARDED_NAMES or text == "host"
     # Clients choose the names: what is remembered about them stays bounded.
     if len(_dropped) >= _KNOWN_NAMES:
         _dropped.clear()

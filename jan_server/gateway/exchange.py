@@ -176,6 +176,12 @@ class ResponseHead:
         self.remove(name)
         self.headers.append((name, value))
 
+    def set_all(self, headers: list[Header]) -> None:
+        """Make these the only headers of their names."""
+        names = {name for name, _ in headers}
+        self.headers[:] = [header for header in self.headers if header[0] not in names]
+        self.headers += headers
+
     def add(self, name: bytes, value: bytes) -> None:
         """Add a header beside those of the same name."""
         self.headers.append((name, value))

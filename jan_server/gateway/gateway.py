@@ -117,7 +117,7 @@ class Gateway:
             receive,
             match=match or Match(_NOWHERE, None, raw_path(scope).decode("latin-1"), "/", "/"),
             plan=self.plans.of_route[match.route.name] if match else self.plans.of_nothing,
-            given=dict(headers),
+            given={**dict(headers), b"host": original.get(b"host", b"")},
             headers=headers,
             client_ip=entry.client_address(scope, original, self._trusted),
             scheme=scheme,
@@ -153,20 +153,15 @@ class Gateway:
             return refused(failure or no_route(), exchange.request_id)
         if exchange.scheme == "http" and "http" not in match.route.protocols:
             return https_only(exchange, match.route)
-        exchange.headers.append((b"x-kong-request-id", exchange.kong_id.encode()))
-        entry.add_forwarded(
-            exchange.headers,
-            exchange.scope,
-            original,
-            client_ip=exchange.client_ip,
-            scheme=exchange.scheme,
-            path=match.path,
-            prefix=match.prefix,
-            trusted=trusted,
+        headers = exchange.headers
+        headers.append((b"x-kong-request-id", exchange.kong_id.encode()))
+        headers += entry.forwarded(
+            exchange.scope, original, client_ip=exchange.client_ip, scheme=exchange.scheme, trusted=trusted
         )
+        headers += entry.forwarded_path(original, match.path, match.prefix, trusted=trusted)
         upstream = self.upstreams.of_service[match.service.name] if match.service else None
-        if upstream is not None and not match.route.preserve_host:
-            exchange.set_header(b"host", upstream.host)
+        host = original.get(b"host", b"") if upstream is None or match.route.preserve_host else upstream.host
+        headers.append((b"host", host))
         reply = await exchange.plan.access(exchange)
         if reply is not None:
             return reply

@@ -41,11 +41,20 @@ def load(path: Path) -> KongFile:
     Raises:
         KongFileError: It cannot be read, is not YAML, or says something that is not executed.
     """
+    return parse(read_text(path))
+
+
+def read_text(path: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        KongFileError: It cannot be read.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as failure:
-        raise KongFileError("", f"{path} cannot be read: {failure.strerror or failure}") from failure
-    return parse(text)
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as failure:
+        reason = getattr(failure, "strerror", None) or failure
+        raise KongFileError("", f"{path} cannot be read: {reason}") from failure
 
 
 def parse(text: str) -> KongFile:

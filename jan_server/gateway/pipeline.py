@@ -96,8 +96,8 @@ class Plan:
                 chosen = step.chosen(exchange)
                 if isinstance(chosen, ResponsePlugin):
                     chosen.on_response(exchange, head)
-        for name, value in exchange.response_headers:
-            head.set(name, value)
+        if exchange.response_headers:
+            head.set_all(exchange.response_headers)
 
     def body_plugins(self, exchange: Exchange, head: ResponseHead) -> list[BodyPlugin]:
         """The plugins that want to rewrite the body of this response."""
@@ -120,18 +120,13 @@ class Plans:
 
     def _plan(self, route: Route | None) -> Plan:
         steps = []
-        for name in sorted(KINDS, key=lambda name: -KINDS[name].priority):
-            entities = [
-                entity for entity in self._file.plugins if entity.name == name and _covers(entity, route)
-            ]
-            if not entities:
-                continue
-            default = _narrowest(entities, "")
+        for name, entities in entities_of(self._file, route).items():
+            default = narrowest(entities, "")
             consumers = {entity.consumer for entity in entities if entity.consumer}
             by_consumer = {
                 consumer: self._run(entity)
                 for consumer in consumers
-                if (entity := _narrowest(entities, consumer)) is not None
+                if (entity := narrowest(entities, consumer)) is not None
             }
             steps.append(Step(name, default, self._run(default) if default else None, by_consumer))
         return Plan(steps)
@@ -143,14 +138,32 @@ class Plans:
         return self._running[key]
 
 
+def entities_of(file: KongFile, route: Route | None) -> dict[str, list[Plugin]]:
+    """The entities that may run on a route, by plugin, in the order in which the plugins run.
+
+    Args:
+        file: The file.
+        route: The route; None for a request that no route wants.
+    """
+    found: dict[str, list[Plugin]] = {}
+    for name in sorted(KINDS, key=lambda name: -KINDS[name].priority):
+        entities = [entity for entity in file.plugins if entity.name == name and _covers(entity, route)]
+        if entities:
+            found[name] = entities
+    return found
+
+
 def _covers(entity: Plugin, route: Route | None) -> bool:
     if route is None:
         return not entity.route and not entity.service and not entity.consumer
     return entity.route in ("", route.name) and entity.service in ("", route.service)
 
 
-def _narrowest(entities: Sequence[Plugin], consumer: str) -> Plugin | None:
-    """The entity that runs: Kong's order is consumer before route before service, and more before fewer."""
+def narrowest(entities: Sequence[Plugin], consumer: str) -> Plugin | None:
+    """The entity that runs for a consumer (empty: nobody in particular), None where none does.
+
+    Kong's order is consumer before route before service, and more of them before fewer.
+    """
     fitting = [entity for entity in entities if entity.consumer in ("", consumer)]
 
     def narrowness(entity: Plugin) -> tuple[int, bool, bool, bool]:

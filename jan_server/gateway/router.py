@@ -251,6 +251,13 @@ def rank(route: Route, *, prefix_length: int = 0, expression: bool = False) -> i
     return number | min(prefix_length, _LONGEST_RANKED_PREFIX)
 
 
+def best_rank(route: Route) -> int:
+    """The rank of a route, or of the part of it that is tried first."""
+    ranks = [rank(route, expression=True) for path in route.paths if path.startswith("~")]
+    ranks += [rank(route, prefix_length=len(path)) for path in route.paths if not path.startswith("~")]
+    return max(ranks, default=rank(route))
+
+
 def split_port(host: str) -> tuple[str, int]:
     """A host and its port, 0 where it names none; `[::1]:80` and `*.example.com:80` too."""
     name, separator, port = host.rpartition(":")

@@ -198,6 +198,12 @@ async def test_a_clients_id_is_kept_when_it_can_be_one(start: Start, echo: EchoS
     assert echo.headers["x-request-id"] == replaced.headers["X-Request-Id"]
 
 
+async def test_a_request_without_a_route_has_an_id_too(start: Start, echo: EchoService) -> None:
+    config = "{header_name: X-Request-Id, generator: uuid, echo_downstream: true}"
+    reply = await (await guarded(start, "correlation-id", config, echo)).get("/nowhere")
+    assert reply.json["request_id"] == reply.headers["X-Request-Id"]
+
+
 async def test_an_id_is_not_told_unless_asked_for(start: Start, echo: EchoService) -> None:
     reply = await (await guarded(start, "correlation-id", "{}", echo)).get("/a")
     assert "Kong-Request-ID" not in reply.headers

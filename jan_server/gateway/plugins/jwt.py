@@ -127,6 +127,11 @@ class Jwt:
             verifier = TokenVerifier(_keys(config, credential, surroundings), rules)
             self._verifiers[credential.key] = (verifier, surroundings.consumers[credential.consumer])
         self._accepted: dict[str, Accepted] = {}
+        # The whole header, so that a known caller costs one look-up.
+        self._accepted_headers: dict[bytes, Accepted] = {}
+        self._only_header = (
+            b"authorization" if self._headers == (b"authorization",) and not config.cookie_names else b""
+        )
 
     async def access(self, exchange: Exchange) -> Reply | None:
         """Verify the token and note whom it speaks for."""
@@ -144,6 +149,12 @@ class Jwt:
         return None
 
     async def _authenticate(self, exchange: Exchange) -> None:
+        header = exchange.given.get(self._only_header) if not exchange.query else None
+        if header is not None:
+            known = self._accepted_headers.get(header)
+            if known is not None and known.until > time.time():
+                self._note(exchange, known)
+                return
         token = self._token(exchange)
         if not token:
             if KEY_PLUGIN in exchange.plan.names:
@@ -152,6 +163,13 @@ class Jwt:
         accepted = self._accepted.get(token)
         if accepted is None or accepted.until <= time.time():
             accepted = await self._verify(token)
+        if header is not None:
+            if len(self._accepted_headers) >= REMEMBERED_TOKENS:
+                self._accepted_headers.clear()
+            self._accepted_headers[header] = accepted
+        self._note(exchange, accepted)
+
+    def _note(self, exchange: Exchange, accepted: Accepted) -> None:
         exchange.principal = accepted.principal
         exchange.consumer = accepted.consumer
         exchange.credential_id = accepted.principal.subject

@@ -24,6 +24,8 @@ from jan_server.gateway.plugins.kind import PluginKind, Surroundings
 from jan_server.gateway.rejection import Reply
 from jan_server.http.errors import ApiError, unauthorized
 
+_MARK_BYTES = KEY_MARK.encode()
+
 KEY_HEADERS = (b"x-api-key", b"apikey")
 ANONYMOUS_HEADERS = (
     b"x-anonymous-consumer",
@@ -129,6 +131,12 @@ class KeycloakApiKey:
 
 def presented_keys(given: Mapping[bytes, bytes]) -> set[str]:
     """The keys of a request; what does not begin like a key is none, whatever its header."""
+    if (
+        b"x-api-key" not in given
+        and b"apikey" not in given
+        and _MARK_BYTES not in given.get(b"authorization", b"")
+    ):
+        return set()
     keys = {_bearer_key(given)}
     keys.update(given.get(name, b"").decode("latin-1").strip() for name in KEY_HEADERS)
     return {key for key in keys if key.startswith(KEY_MARK)}

@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import time as unix_time
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -30,6 +30,10 @@ logger = logging.getLogger("jan.gateway.rate_limiting")
 
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "month": 2_592_000, "year": 31_536_000}
 """The windows, shortest first, and how long Kong counts each."""
+
+_NAMES = {
+    name: (f"x-ratelimit-limit-{name}".encode(), f"x-ratelimit-remaining-{name}".encode()) for name in SECONDS
+}
 
 LIMIT_BY = ("consumer", "credential", "ip", "service", "header", "path")
 COMPLAINT_SECONDS = 10.0
@@ -111,8 +115,7 @@ def _read_redis(fields: Fields, *, required: bool) -> RedisAddress | None:
     return address if required else None
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """A limit in the window that is open now.
 
     Attributes:
@@ -271,22 +274,22 @@ def _headers(
     tightest_left = 0
     for window, count in zip(windows, used, strict=True):
         left = int(max(0, window.limit - count - (0 if full else 1)))
-        name = window.name.encode()
-        headers.append((b"x-ratelimit-limit-" + name, _number(window.limit)))
-        headers.append((b"x-ratelimit-remaining-" + name, str(left).encode()))
+        limit_name, left_name = _NAMES[window.name]
+        headers.append((limit_name, _number(window.limit)))
+        headers.append((left_name, b"%d" % left))
         # Of equally tight windows the longer one tells how long to wait.
         if tightest is None or left <= tightest_left:
             tightest, tightest_left = window, left
     assert tightest is not None
     reset = tightest.resets_in(now)
     headers.append((b"ratelimit-limit", _number(tightest.limit)))
-    headers.append((b"ratelimit-remaining", str(tightest_left).encode()))
-    headers.append((b"ratelimit-reset", str(reset).encode()))
+    headers.append((b"ratelimit-remaining", b"%d" % tightest_left))
+    headers.append((b"ratelimit-reset", b"%d" % reset))
     return headers, reset
 
 
 def _number(value: float) -> bytes:
-    return f"{value:g}".encode() if value < 1e6 else str(int(value)).encode()
+    return b"%d" % value if value == int(value) else f"{value:g}".encode()
 
 
 def build(plugin: Plugin, surroundings: Surroundings) -> RateLimiting:

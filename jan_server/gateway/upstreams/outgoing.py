@@ -57,7 +57,11 @@ def request_headers(headers: list[Header]) -> list[tuple[str, str]]:
     for name, value in headers:
         text = name.decode("latin-1")
         if text not in _REQUEST_FRAMING:
-            found.append((text, value.decode("utf-8", "surrogateescape")))
+            try:
+                found.append((text, value.decode("utf-8")))
+            except UnicodeDecodeError:
+                # The library writes headers as UTF-8; the few others arrive as the letters they meant.
+                found.append((text, value.decode("latin-1")))
     return found
 
 

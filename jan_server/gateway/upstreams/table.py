@@ -105,23 +105,6 @@ class UpstreamTable:
             return Remote(self._client, service, self._local_host, self._local_ports[host], absent=host)
         return Remote(self._client, service, host, port)
 
-    def place(self, service: Service) -> str:
-        """Where a service is reached, for people."""
-        balanced = self._file.upstreams.get(service.host)
-        hosts = (
-            [(target.host, target.port) for target in balanced.targets]
-            if balanced
-            else [(service.host, service.port)]
-        )
-        return ", ".join(self._place(service, host, port) for host, port in hosts)
-
-    def _place(self, service: Service, host: str, port: int) -> str:
-        if host in self._apps:
-            return f"{host} (in process)"
-        if host in self._local_ports:
-            return f"{service.protocol}://{self._local_host}:{self._local_ports[host]} ({host})"
-        return f"{service.protocol}://{host}:{port}"
-
     async def call(self, url: str, body: bytes, request_id: str, seconds: float) -> tuple[int, bytes]:
         """POST JSON to an address whose host may be a service of this stack.
 
