@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jan_server import __version__
 from jan_server.http.errors import install_error_handlers
+from jan_server.http.fast_route import STARTED, FastRoutes
 
 # What a client may choose as its request id; anything else would end up in logs and headers.
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}\Z")
@@ -41,7 +42,7 @@ class EdgeMiddleware:
             return
         request_id = _given_request_id(scope) or str(uuid.uuid4())
         # The state is copied: in one process the gateway hands its own scope on.
-        scope["state"] = {**scope.get("state", {}), "request_id": request_id}
+        state = scope["state"] = {**scope.get("state", {}), "request_id": request_id}
         header = (b"x-request-id", request_id.encode())
         status = 0
         started = time.perf_counter()
@@ -50,6 +51,7 @@ class EdgeMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                state[STARTED] = True
                 message["headers"] = [*message.get("headers", ()), header]
             await send(message)
 
@@ -106,12 +108,16 @@ def create_service_app(
         version=__version__,
         lifespan=lifespan,
         redirect_slashes=False,
+        # The platform's telemetry is its own; FastAPI's would look for providers in each request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
+    app.state.fast_routes = {}
 
     @app.get(f"{docs_path}/index.html", include_in_schema=False)
     async def documentation_index() -> RedirectResponse:
         return RedirectResponse(docs_path)
 
     install_error_handlers(app)
+    app.add_middleware(FastRoutes, table=app.state.fast_routes)
     app.add_middleware(EdgeMiddleware, service=service)
     return app

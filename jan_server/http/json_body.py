@@ -10,8 +10,9 @@ import json
 from typing import Any
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import Receive
 
 from jan_server.http.errors import ApiError, invalid_request
 
@@ -52,6 +53,22 @@ def parse_json(body: bytes) -> Any:
             return orjson.loads(text[:end])
         except (ValueError, RecursionError):
             raise malformed_json(str(failure)) from failure
+
+
+async def read_body(receive: Receive) -> bytes:
+    """A request's whole body, straight from ASGI.
+
+    Raises:
+        ClientDisconnect: The caller left before it was there.
+    """
+    parts = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 async def read_json(request: Request) -> Any:

@@ -6,6 +6,7 @@ Source: contract/llm-api.md, section 2.1.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -41,7 +42,11 @@ def identity_headers(state: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
     principal = state.get("principal")
     if not isinstance(principal, Principal):
         return []
-    user_id = str(state.get("user_id", "")) or principal.user_id
+    return _headers(principal, str(state.get("user_id", "")) or principal.user_id)
+
+
+@lru_cache(maxsize=4096)
+def _headers(principal: Principal, user_id: str) -> list[tuple[bytes, bytes]]:
     principal_id = user_id if principal.method == "apikey" and user_id else principal.subject
     told = (
         (b"x-principal-id", principal_id),

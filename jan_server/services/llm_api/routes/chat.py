@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from jan_server.http.errors import invalid_request
-from jan_server.http.json_body import parse_json
+from jan_server.http.json_body import parse_json, read_body
 from jan_server.http.sse import SSE_HEADERS
 from jan_server.services.llm_api.chat import Chat, ChatCall
 from jan_server.services.llm_api.chat_request import ChatRequest, parse_chat_request
@@ -45,7 +45,7 @@ _STREAM_HEADERS = [(name.encode(), value.encode()) for name, value in SSE_HEADER
 async def create_chat_completion(request: Request) -> Response:
     """Ask a model for the next message of a chat."""
     user = await current_user(request)
-    raw = await request.body()
+    raw = await read_body(request.receive)
     body = parse_json(raw)
     if not isinstance(body, dict):
         raise invalid_request("the body must be a JSON object", code="invalid_json")
