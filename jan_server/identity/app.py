@@ -20,11 +20,11 @@ from jan_server.database.engine import Database
 from jan_server.http.context import ServiceContext
 from jan_server.http.edge import create_service_app
 from jan_server.http.json_body import OrjsonResponse
-from jan_server.identity.base_path import OlderBasePath
 from jan_server.identity.builtin import master_realm
 from jan_server.identity.errors import install_error_handlers
 from jan_server.identity.login_attempts import AddressLimit
 from jan_server.identity.passwords import PasswordHasher
+from jan_server.identity.paths import KeycloakPaths
 from jan_server.identity.realm import RealmDirectory
 from jan_server.identity.realm_file import read_realm_file
 from jan_server.identity.realm_import import import_realms
@@ -62,7 +62,7 @@ def create_app(context: ServiceContext) -> ASGIApp:
         description="The embedded OpenID issuer and its Keycloak-compatible admin API.",
     )
     install_error_handlers(app)
-    app.add_middleware(OlderBasePath)
+    app.add_middleware(KeycloakPaths)
     for module in (discovery, token, userinfo, login, logout):
         app.include_router(module.router)
     for module in (realms, users, role_mappings, groups, roles, clients, sessions):

@@ -1,4 +1,4 @@
-"""Keycloak's older base path: what lies below `/auth` is served like what lies at the root."""
+"""Paths as Keycloak takes them: below its older base path `/auth` too, and with a slash at the end."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 _OLD = "/auth"
 
 
-class OlderBasePath:
-    """Takes `/auth` off the paths below it, and refuses paths that no database can look up."""
+class KeycloakPaths:
+    """Takes `/auth` and a last slash off a path, and refuses paths that no database can look up."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -21,8 +21,11 @@ class OlderBasePath:
             if "\x00" in path or b"%00" in scope["query_string"]:
                 await _refuse(send)
                 return
-            if path.startswith(("/auth/realms/", "/auth/admin/")):
-                scope = {**scope, "path": path[len(_OLD) :]}
+            plain = path[len(_OLD) :] if path.startswith(("/auth/realms/", "/auth/admin/")) else path
+            if plain.startswith(("/realms/", "/admin/")):
+                plain = plain.rstrip("/")
+            if plain != path:
+                scope = {**scope, "path": plain}
         await self.app(scope, receive, send)
 
 
