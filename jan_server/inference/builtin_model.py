@@ -88,8 +88,9 @@ def _download(folder: Path, progress: Progress) -> Path:
     for label, command in _downloaders(folder):
         process = subprocess.Popen(
             command,
-            # pip collects the bytes in its temporary folder first: here they can be watched.
-            env={**os.environ, "TMPDIR": str(folder)},
+            # pip collects the bytes in its temporary folder first: here they can be watched. Offline, its
+            # own five retries would hold up a start for long.
+            env={"PIP_RETRIES": "2", **os.environ, "TMPDIR": str(folder)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
