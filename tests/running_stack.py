@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
-from jan_server.launch.state import running_pid
+from jan_server.launch.database import DATA_FOLDER
+from jan_server.launch.postgres import EmbeddedPostgres
+from jan_server.launch.state import PartState, Phase, running_pid, running_state
 from jan_server.settings.keys import all_keys, all_variables
 from jan_server.stack.catalogue import PARTS
 
@@ -84,9 +86,18 @@ class StackHome:
         found: dict[str, Any] = json.loads(self.jan("status", "--json").stdout)
         return found
 
-    def part(self, name: str) -> dict[str, Any]:
-        """What `jan status --json` says about one part."""
-        return next(part for part in self.status()["services"] if part["name"] == name)
+    def part(self, name: str) -> PartState:
+        """What the running server last wrote about one part."""
+        state = running_state(self.home)
+        found = state.part(name) if state is not None else None
+        assert found is not None, f"{name} does not run"
+        return found
+
+    def is_ready(self, name: str) -> bool:
+        """Whether a server runs and one part of it is ready."""
+        state = running_state(self.home)
+        found = state.part(name) if state is not None else None
+        return found is not None and found.phase is Phase.READY
 
     def server_pid(self) -> int:
         """The process of the running server, or 0."""
@@ -97,11 +108,32 @@ class StackHome:
         return self.jan("logs", "-n", "1000").stdout
 
 
-def make_home(folder: Path, **environment: str) -> StackHome:
-    """Configure a home with free ports, as `jan quickstart --yes` does it."""
+def make_home(template: Path, folder: Path, **environment: str) -> StackHome:
+    """Make a home with ports of its own.
+
+    Args:
+        template: A configured home to copy (the fixture `home_template`).
+        folder: Where the home will be made.
+        environment: Variables of its commands.
+    """
     made = StackHome(folder / "home", free_ports(), dict(environment))
-    made.must("quickstart", "--yes")
+    copy_folder(template, made.home)
     return made
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Copy a folder with its owners: as root, data belong to the user who runs the database."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["cp", "-a", str(source), str(target)], check=True)
+
+
+@pytest.fixture(scope="session")
+def home_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home as `jan quickstart --yes` makes it, with a fresh database: copying it saves time."""
+    template = StackHome(tmp_path_factory.mktemp("template"), free_ports())
+    template.must("quickstart", "--yes")
+    EmbeddedPostgres(template.home / DATA_FOLDER, user="jan_user", database="jan_llm_api").prepare()
+    return template.home
 
 
 def free_ports() -> dict[str, int]:
@@ -120,17 +152,17 @@ def stop(stack: StackHome) -> None:
 
 
 @pytest.fixture
-def stack_home(tmp_path: Path) -> Iterator[StackHome]:
+def stack_home(tmp_path: Path, home_template: Path) -> Iterator[StackHome]:
     """A configured home in which nothing runs yet; what a test starts there is stopped."""
-    made = make_home(tmp_path)
+    made = make_home(home_template, tmp_path)
     yield made
     stop(made)
 
 
 @pytest.fixture(scope="module")
-def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackHome]:
+def running_stack(tmp_path_factory: pytest.TempPathFactory, home_template: Path) -> Iterator[StackHome]:
     """A running gateway with everything it needs, without an engine."""
-    made = make_home(tmp_path_factory.mktemp("stack"))
+    made = make_home(home_template, tmp_path_factory.mktemp("stack"))
     done = made.jan("up", "-d", "gateway")
     if done.returncode != 0:
         pytest.fail(f"jan up -d: {done.stderr}\n{made.logs()}")

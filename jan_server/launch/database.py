@@ -81,6 +81,8 @@ def migrate(url: str, schemas: Sequence[str], *, automatic: bool) -> None:
     Raises:
         DatabaseError: Migrations are pending and must not be applied here.
     """
+    if not schemas:
+        return
     from jan_server.database import migrate as migrations
 
     if automatic:

@@ -132,7 +132,7 @@ class InProcessStack:
         # modules import one another in a circle (SQLAlchemy's do) they see each other half made.
         lock = asyncio.Lock()
         order = start_order(planned.part for planned in self.plan.parts)
-        if POSTGRES.name in order:
+        if self.plan.schemas():
             self._migrations.append(asyncio.create_task(self._import_migrations(lock)))
 
         async def load(service: Service) -> Callable[..., ASGIApp]:

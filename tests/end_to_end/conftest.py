@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tests.builtin_model import give_builtin_model
 from tests.doubles.openai_upstream import Answer, OpenAIUpstream
-from tests.running_stack import StackHome, fresh_database, make_home, stop
+from tests.running_stack import StackHome, home_template, make_home, stop
 
-__all__ = ["fresh_database"]
+__all__ = ["home_template"]
 
 SCRIPTED_MODEL = "scripted-model"
 
@@ -37,12 +37,12 @@ class Platform:
 
 
 @pytest.fixture(scope="session")
-async def platform(tmp_path_factory: pytest.TempPathFactory, fresh_database: Path) -> AsyncIterator[Platform]:
+async def platform(tmp_path_factory: pytest.TempPathFactory, home_template: Path) -> AsyncIterator[Platform]:
     async with OpenAIUpstream(models=[SCRIPTED_MODEL]) as upstream:
         provider = {"name": "Scripted", "url": upstream.url, "api_key": "a key of the provider's own"}
         stack = make_home(
+            home_template,
             tmp_path_factory.mktemp("platform"),
-            fresh_database,
             JAN_PROVIDERS=json.dumps([provider]),
             JAN_RATE_LIMITS_ENABLED="false",
         )

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -12,24 +11,12 @@ import psycopg
 import pytest
 
 from jan_server.launch.children import ChildFailedError, ChildNotes, SupervisedChild
+from jan_server.launch.database import DATA_FOLDER
 from jan_server.launch.postgres import EmbeddedPostgres, PostgresError, read_log_line
 from jan_server.launch.state import Phase
 from jan_server.telemetry.logs import LogSink
+from tests.running_stack import copy_folder
 from tests.waiting import until
-
-
-@pytest.fixture(scope="module")
-def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder that tests copy, because making one takes most of a second."""
-    data = tmp_path_factory.mktemp("made") / "postgres"
-    EmbeddedPostgres(data, user="jan_user", database="jan").prepare()
-    return data
-
-
-def copy(made_once: Path, target: Path) -> None:
-    """Copy the data folder with its owner: as root it belongs to the user who runs the database."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["cp", "-a", str(made_once), str(target)], check=True)
 
 
 def set_mode(path: Path, mode: int) -> None:
@@ -67,9 +54,9 @@ class Running:
 
 
 @pytest.fixture
-async def server(tmp_path: Path, sink: LogSink, made_once: Path) -> AsyncIterator[Callable[[], Running]]:
+async def server(tmp_path: Path, sink: LogSink, home_template: Path) -> AsyncIterator[Callable[[], Running]]:
     """Makes servers of one home, all of which are stopped at the end."""
-    copy(made_once, tmp_path / "data/postgres")
+    copy_folder(home_template / DATA_FOLDER, tmp_path / "data/postgres")
     made: list[Running] = []
 
     def make() -> Running:
@@ -160,11 +147,11 @@ async def test_data_of_another_version_are_left_alone(server) -> None:
 
 
 async def test_a_home_with_a_long_path_gets_its_socket_elsewhere(
-    tmp_path: Path, sink: LogSink, made_once: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, sink: LogSink, home_template: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     home = tmp_path / ("long" * 30)
-    copy(made_once, home / "data/postgres")
+    copy_folder(home_template / DATA_FOLDER, home / "data/postgres")
     running = Running(home, sink)
     await running.start()
     assert running.run("select 1") == [(1,)]
@@ -173,11 +160,11 @@ async def test_a_home_with_a_long_path_gets_its_socket_elsewhere(
 
 
 def test_a_socket_folder_that_others_prepared_is_refused(
-    tmp_path: Path, made_once: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, home_template: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     home = tmp_path / ("long" * 30)
-    copy(made_once, home / "postgres")
+    copy_folder(home_template / DATA_FOLDER, home / "postgres")
     postgres = EmbeddedPostgres(home / "postgres", user="jan_user", database="jan")
     postgres.socket_folder.mkdir()
     postgres.socket_folder.chmod(0o777)
