@@ -183,7 +183,9 @@ def guard(opened: Resources) -> Guard:
 
 
 async def remove_guests(opened: Resources) -> int:
-    """Remove the guests who were away for too long (see `guests.remove_idle_guests`)."""
+    """Remove the guests who were away for too long (see `guests.remove_idle_guests`), if any ever are."""
+    if not opened.settings.identity.guest_ttl:
+        return 0
     return await remove_idle_guests(
         opened.database,
         opened.accounts,

@@ -67,6 +67,8 @@ class Identity(Section):
         "JAN_REDIRECT_URIS",
     )
     guest_ttl: Duration = setting(
-        timedelta(days=30), "Guests that were never upgraded are removed after this time.", "JAN_GUEST_TTL"
+        timedelta(days=30),
+        "Guests that were never upgraded are removed when they were away for this time; 0s keeps them.",
+        "JAN_GUEST_TTL",
     )
     login_limit: LoginLimit = LoginLimit()
