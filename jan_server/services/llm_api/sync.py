@@ -22,13 +22,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from jan_server.database.engine import Database
 from jan_server.http.errors import ApiError
 from jan_server.inference.client import UpstreamClient
+from jan_server.inference.engines.llamacpp_status import engine_status
 from jan_server.inference.provider import Timeouts
 from jan_server.inference.upstream_errors import UpstreamError
 from jan_server.services.llm_api.catalogs import describe_catalog
 from jan_server.services.llm_api.model_ids import display_name, public_model_id
 from jan_server.services.llm_api.model_lists import ListedModel, parse_model_list
 from jan_server.services.llm_api.model_registry import ModelRegistry
-from jan_server.services.llm_api.models import OfferedModel
+from jan_server.services.llm_api.models import JAN_KIND, OfferedModel
 from jan_server.services.llm_api.providers import AUTO_ENABLE, SYNC_MODELS, TOOL_SUPPORT, is_true
 from jan_server.services.llm_api.refusals import Missing
 from jan_server.services.llm_api.tables import now
@@ -207,6 +208,13 @@ class ModelSync:
         listed = parse_model_list(
             orjson.loads(answer.body), tool_support=is_true(provider.details, TOOL_SUPPORT)
         )
+        if provider.source == "engine" and provider.kind == JAN_KIND:
+            endpoint = active.upstream.endpoints[0]
+            address = endpoint.url.removesuffix("/v1")
+            status = await asyncio.to_thread(engine_status, address, endpoint.api_key)
+            # The list tells what the model was trained for; a slot of the engine may have less.
+            if status.context_length:
+                listed = [replace(model, context_length=status.context_length) for model in listed]
         if not provider.offered_models:
             return listed
         by_id = {model.id: model for model in listed}
