@@ -34,6 +34,9 @@ QUIET_PATHS = frozenset({"/healthz", "/readyz"})
 CLIENT_GONE = 499
 """The status in the log of a request whose client went away before any answer (nginx's number)."""
 
+INTERNAL_ERROR = 1011
+"""The close code for the client of a WebSocket whose service failed."""
+
 _NOWHERE = Route(name="")
 
 
@@ -134,6 +137,13 @@ class Gateway:
                     exchange.match.path,
                     extra={"request_id": exchange.request_id},
                 )
+        except Exception:
+            logger.exception("unexpected failure", extra={"request_id": exchange.request_id})
+            if not respond.started:
+                unexpected = ApiError(500, "An unexpected error occurred", code="internal_error")
+                await respond.reply(refused(unexpected, exchange.request_id))
+            elif exchange.is_websocket:
+                await send({"type": "websocket.close", "code": INTERNAL_ERROR})
         finally:
             if access_log.isEnabledFor(logging.INFO) and scope["path"] not in QUIET_PATHS:
                 _log(exchange, respond, received_at)

@@ -100,3 +100,24 @@ async def test_plugins_run_in_kongs_order_whatever_the_files(start: Start, echo:
     first, second = await gateway.get("/a"), await gateway.get("/a")
     assert (first.status, second.status) == (401, 429)
     assert first.headers["X-Id"] != second.headers["X-Id"]
+
+
+async def test_a_failure_inside_the_gateway_is_told_in_the_usual_form(
+    start: Start, echo: EchoService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = await start(
+        """
+        _format_version: "3.0"
+        services: [{name: a, host: a, routes: [{name: r, paths: [/a]}]}]
+        plugins: [{name: cors}]
+        """,
+        {"a": echo},
+    )
+
+    async def failing(self: object, exchange: object) -> None:
+        raise RuntimeError("secret words")
+
+    monkeypatch.setattr("jan_server.gateway.plugins.cors.Cors.access", failing)
+    reply = await gateway.get("/a")
+    assert (reply.status, reply.json["error"]["code"]) == (500, "internal_error")
+    assert b"secret" not in reply.body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -51,6 +52,8 @@ class Voice:
             if message["type"] == "websocket.disconnect":
                 self.left_with = message["code"]
                 return
+            if message.get("text") == "fail":
+                raise RuntimeError("out of words")
             if message.get("text") == "bye":
                 await send({"type": "websocket.close", "code": 4001, "reason": "goodbye"})
                 return
@@ -100,6 +103,14 @@ async def test_the_upstreams_goodbye_reaches_the_client(gateway: Running) -> Non
         await socket.send_str("bye")
         message = await socket.receive()
         assert (message.type, message.data, message.extra) == (aiohttp.WSMsgType.CLOSE, 4001, "goodbye")
+
+
+async def test_a_service_that_fails_closes_the_socket(gateway: Running) -> None:
+    async with gateway.session.ws_connect(f"{gateway.url}/voice") as socket:
+        await socket.send_str("fail")
+        message = await asyncio.wait_for(socket.receive(), 5)
+        assert message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
+        assert socket.close_code in (1011, 1006)
 
 
 async def test_the_clients_goodbye_reaches_the_upstream(gateway: Running, voice: Voice) -> None:
