@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from jan_server.services.llm_api.titles import UNTITLED, clean_title, text_title, wants_title
+from tests.doubles.openai_upstream import Answer, Failure, OpenAIUpstream
+from tests.services.llm_api.conftest import Serve
 
 
 @pytest.mark.parametrize(
@@ -62,3 +64,25 @@ def test_when_a_title_is_written(title: str | None, user_messages: int, wanted: 
 def test_a_locked_title_is_never_touched() -> None:
     assert not wants_title(None, {"title_locked": "true"}, 1, "Request")
     assert wants_title(None, {"title_locked": "false"}, 1, "Request")
+
+
+async def test_a_model_writes_the_title_where_that_is_asked_for(
+    serve: Serve, upstream: OpenAIUpstream
+) -> None:
+    platform = await serve(upstream, llm_api={"conversations": {"title_generation_enabled": True}})
+    await platform.serving.sync.sync_providers()
+    body = {
+        "model": "scripted-model",
+        "messages": [{"role": "user", "content": "How do I get from Hanoi to Hue?"}],
+        "conversation": "",
+    }
+    async with platform.client() as client:
+        upstream.next(Answer("By train."), Answer('"Hanoi to Hue!"\nAnything else?'))
+        answer = (await client.post("/v1/chat/completions", json=body)).json()
+        assert answer["conversation"]["title"] == "Hanoi to Hue"
+        asked = upstream.last.json
+        assert (asked["max_tokens"], asked["temperature"]) == (64, 0.2)
+        assert "By train." in asked["messages"][-1]["content"]
+        upstream.next(Answer("By train."), Failure(500))
+        answer = (await client.post("/v1/chat/completions", json=body)).json()
+        assert answer["conversation"]["title"] == "How do I get from Hanoi to Hue"
