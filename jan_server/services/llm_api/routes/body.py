@@ -17,6 +17,8 @@ from jan_server.http.json_body import read_json_object
 
 Model = TypeVar("Model", bound=BaseModel)
 
+_DEFINITION = "#/$defs/"
+
 
 def body_of(model: type[Model]) -> Callable[[Request], Awaitable[Model]]:
     """A FastAPI dependency: the request's JSON object as `model`; ApiError 400 names a field at fault."""
@@ -37,5 +39,19 @@ def parsed(model: type[Model], value: dict[str, Any]) -> Model:
 
 def documented(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
     """The `openapi_extra` of a route whose body is `model`."""
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema = model.model_json_schema(ref_template=_DEFINITION + "{model}")
+    schema = _inlined(schema, schema.pop("$defs", {}))
     return {"requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}}
+
+
+def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
+    """The schema with its inner models in place: a route's extras cannot add to the document's components."""
+    if isinstance(schema, list):
+        return [_inlined(entry, definitions) for entry in schema]
+    if not isinstance(schema, dict):
+        return schema
+    reference = schema.get("$ref", "")
+    if reference.startswith(_DEFINITION):
+        further = {name: value for name, value in schema.items() if name != "$ref"}
+        return _inlined({**definitions[reference.removeprefix(_DEFINITION)], **further}, definitions)
+    return {name: _inlined(value, definitions) for name, value in schema.items()}
