@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="counted rounds of each side (5)")
     options = parser.parse_args()
 
-    console = Console()
+    console = Console(width=120)
     console.print(" · ".join(machine()))
     table = Table("figure", "bare proxy", "platform", "ratio", "difference", "target")
     for figure in proxy.run(seconds=options.seconds, rounds=options.rounds):
