@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -55,6 +56,7 @@ class AnswerStream:
     """An answer that has begun: an async iterator of byte chunks, cut wherever the network cut them.
 
     Use it as an async context manager, or call `close` in a `finally`: it ends the call upstream at once.
+    One that nobody holds any more closes itself, as when a response is given up before it begins.
 
     Attributes:
         status: 200 to 299.
@@ -62,6 +64,7 @@ class AnswerStream:
     """
 
     __slots__ = (
+        "__weakref__",
         "_client",
         "_content",
         "_endpoint",
@@ -95,7 +98,7 @@ class AnswerStream:
         self._idle = provider.timeouts.idle
         self._waiting_since = 0.0
         self._silent = False
-        self._timer = client.loop.call_later(self._idle, self._watch)
+        self._timer = client.loop.call_later(self._idle, _watch, weakref.ref(self))
 
     def __aiter__(self) -> Self:
         return self
@@ -115,6 +118,11 @@ class AnswerStream:
         try:
             chunk = await self._content.readany()
         except (aiohttp.ClientError, OSError) as failure:
+            if self._silent:
+                # aiohttp wakes readers of a closed response with one exception object for all time: with
+                # its traceback it would keep this stream, and more with every further one.
+                failure.__traceback__ = None
+                raise self._failed() from None
             raise self._failed() from failure
         except BaseException:
             self.close()
@@ -141,17 +149,12 @@ class AnswerStream:
     async def __aexit__(self, *_: object) -> None:
         self.close()
 
-    def _failed(self) -> UpstreamError:
-        self.close()
-        if self._silent:
-            error = upstream_errors.silent(self._provider, "fell silent in the middle of its answer")
-        else:
-            error = upstream_errors.broken_off(self._provider)
-        self._client.note_failure(self._provider, self._endpoint, error)
-        return error
+    def __del__(self) -> None:
+        if not self._client.loop.is_closed():
+            self.close()
 
-    def _watch(self) -> None:
-        """Close the connection when the provider was silent for too long.
+    def watch(self) -> None:
+        """Close the connection when the provider was silent for too long; looks again later otherwise.
 
         One timer a stream that looks at the clock, instead of one a chunk: chunks are many.
         """
@@ -165,7 +168,22 @@ class AnswerStream:
             self._silent = True
             self._response.close()
             return
-        self._timer = loop.call_later(left, self._watch)
+        self._timer = loop.call_later(left, _watch, weakref.ref(self))
+
+    def _failed(self) -> UpstreamError:
+        self.close()
+        if self._silent:
+            error = upstream_errors.silent(self._provider, "fell silent in the middle of its answer")
+        else:
+            error = upstream_errors.broken_off(self._provider)
+        self._client.note_failure(self._provider, self._endpoint, error)
+        return error
+
+
+def _watch(stream: weakref.ref[AnswerStream]) -> None:
+    # The timer must not be what keeps a stream alive.
+    if (watched := stream()) is not None:
+        watched.watch()
 
 
 class UpstreamClient:

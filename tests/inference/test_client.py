@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -284,6 +287,17 @@ async def test_silence_in_the_middle_is_a_timeout(client: UpstreamClient, upstre
     await upstream.wait_until(lambda: upstream.live == 0)
 
 
+async def test_streams_that_failed_are_not_kept(client: UpstreamClient, upstream: OpenAIUpstream) -> None:
+    upstream.next(Stream(frames=1, then_hang=True), Stream(frames=9, drop_after=1), Stream(frames=1))
+    for _ in range(3):
+        stream = await client.stream(provider(upstream.url, timeouts=SHORT), CHAT, STREAM_BODY)
+        with suppress(UpstreamError):
+            await read(stream)
+        kept = weakref.ref(stream)
+        del stream
+        await upstream.wait_until(lambda: gc.collect() >= 0 and kept() is None)
+
+
 async def test_a_caller_who_reads_slowly_is_not_silence_of_the_provider(
     client: UpstreamClient, upstream: OpenAIUpstream
 ) -> None:
@@ -321,6 +335,17 @@ async def test_a_caller_who_leaves_ends_the_call_upstream(
     assert client.open_calls == 0
     await upstream.wait_until(lambda: upstream.live == 0)
     assert upstream.cancelled == 202
+
+
+async def test_a_stream_that_nobody_holds_any_more_ends_upstream(
+    client: UpstreamClient, upstream: OpenAIUpstream
+) -> None:
+    upstream.next(Stream(frames=1, then_hang=True))
+    stream = await client.stream(provider(upstream.url), CHAT, STREAM_BODY)
+    assert client.open_calls == 1
+    del stream
+    assert client.open_calls == 0
+    await upstream.wait_until(lambda: upstream.live == 0)
 
 
 async def test_closing_twice_counts_once(client: UpstreamClient, upstream: OpenAIUpstream) -> None:
