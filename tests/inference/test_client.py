@@ -289,13 +289,14 @@ async def test_silence_in_the_middle_is_a_timeout(client: UpstreamClient, upstre
 
 async def test_streams_that_failed_are_not_kept(client: UpstreamClient, upstream: OpenAIUpstream) -> None:
     upstream.next(Stream(frames=1, then_hang=True), Stream(frames=9, drop_after=1), Stream(frames=1))
+    kept: weakref.WeakSet[AnswerStream] = weakref.WeakSet()
     for _ in range(3):
         stream = await client.stream(provider(upstream.url, timeouts=SHORT), CHAT, STREAM_BODY)
+        kept.add(stream)
         with suppress(UpstreamError):
             await read(stream)
-        kept = weakref.ref(stream)
-        del stream
-        await upstream.wait_until(lambda: gc.collect() >= 0 and kept() is None)
+    del stream
+    await upstream.wait_until(lambda: gc.collect() >= 0 and not kept)
 
 
 async def test_a_caller_who_reads_slowly_is_not_silence_of_the_provider(
