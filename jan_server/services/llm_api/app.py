@@ -35,8 +35,10 @@ from jan_server.services.llm_api.routes import (
     health,
     items,
     login,
+    model_administration,
     models,
     projects,
+    providers,
 )
 from jan_server.services.llm_api.routes.failures import install_failures
 from jan_server.services.llm_api.serving import inference_probe, make_serving, open_serving
@@ -89,6 +91,8 @@ def add_routes(app: FastAPI) -> None:
     mount(app, login.router)
     mount(app, api_keys.router)
     mount(app, models.router)
+    mount(app, providers.router)
+    mount(app, model_administration.router)
     mount(app, conversations.router)
     mount(app, items.router)
     mount(app, branches.router)

@@ -5,17 +5,21 @@ Source: contract/llm-api.md, sections 9.2, 10.1 and 23.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from sqlmodel import col, select
+from sqlalchemy import func
+from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from jan_server.authentication.principal import Principal
+from jan_server.http.pagination import PageRequest
 from jan_server.services.llm_api.model_ids import display_name, model_family
 from jan_server.services.llm_api.model_lists import ListedModel
 from jan_server.services.llm_api.refusals import Missing
-from jan_server.services.llm_api.tables.model import ModelCatalog
+from jan_server.services.llm_api.tables import now
+from jan_server.services.llm_api.tables.model import ModelCatalog, ProviderModel
 
 EXPERIMENTAL_FLAG = "experimental_models"
 
@@ -30,13 +34,94 @@ async def visible_catalog(session: AsyncSession, public_id: str, principal: Prin
     Raises:
         Missing: It is unknown, experimental or behind a flag that the caller lacks.
     """
+    catalog = await find_catalog(session, public_id)
+    if not is_visible(catalog, principal):
+        raise Missing("model catalog not found", code="model_catalog_not_found")
+    return catalog
+
+
+async def find_catalog(session: AsyncSession, public_id: str) -> ModelCatalog:
+    """The catalogue entry of a model; `Missing` when there is none."""
     query = select(ModelCatalog).where(
         ModelCatalog.public_id == public_id, col(ModelCatalog.deleted_at).is_(None)
     )
     catalog = (await session.exec(query)).first()
-    if catalog is None or not is_visible(catalog, principal):
+    if catalog is None:
         raise Missing("model catalog not found", code="model_catalog_not_found")
     return catalog
+
+
+async def list_catalogs(
+    session: AsyncSession, page: PageRequest, filters: Mapping[str, Any]
+) -> tuple[list[ModelCatalog], int]:
+    """A page of the catalogue by age, and the number of all entries that fit.
+
+    Args:
+        session: The open transaction.
+        page: Which page; `offset` counts.
+        filters: Wanted values of columns.
+    """
+    query = select(ModelCatalog).where(
+        col(ModelCatalog.deleted_at).is_(None),
+        *(col(getattr(ModelCatalog, name)) == value for name, value in filters.items()),
+    )
+    total = (await session.exec(select(func.count()).select_from(query.subquery()))).one()
+    age = (col(ModelCatalog.created_at), col(ModelCatalog.id))
+    order = [column.desc() if page.order == "desc" else column.asc() for column in age]
+    rows = await session.exec(query.order_by(*order).offset(page.offset or 0).limit(page.limit))
+    return list(rows), total
+
+
+async def update_catalog(
+    session: AsyncSession, catalog: ModelCatalog, changes: Mapping[str, Any]
+) -> ModelCatalog:
+    """Change columns by name; the entry is protected from syncs from then on.
+
+    A new display name goes to all providers' models of the entry as well.
+    """
+    for name, value in changes.items():
+        setattr(catalog, name, value)
+    catalog.status = EDITED
+    catalog.updated_at = now()
+    session.add(catalog)
+    if "model_display_name" in changes:
+        await session.exec(
+            update(ProviderModel)
+            .where(col(ProviderModel.model_catalog_id) == catalog.id)
+            .values(model_display_name=changes["model_display_name"])
+        )
+    return catalog
+
+
+async def toggle_catalogs(
+    session: AsyncSession, *, enable: bool, public_ids: Sequence[str] | None, excepted: Collection[str]
+) -> tuple[int, int, int]:
+    """Switch catalogue entries on or off, except some; says how many changed, were passed over, were seen.
+
+    Switching an entry off switches its models off too; switching it on leaves them as they are.
+
+    Raises:
+        Missing: One of the ids is unknown.
+    """
+    query = select(ModelCatalog).where(col(ModelCatalog.deleted_at).is_(None))
+    if public_ids:
+        query = query.where(col(ModelCatalog.public_id).in_(public_ids))
+    rows = list(await session.exec(query))
+    unknown = set(public_ids or ()) - {row.public_id for row in rows}
+    if unknown:
+        raise Missing(f"model catalog not found: {min(unknown)}", param="catalog_ids")
+    chosen = [row for row in rows if row.public_id not in excepted]
+    changed = [row for row in chosen if row.active != enable]
+    for row in changed:
+        row.active = enable
+        session.add(row)
+    if not enable:
+        await session.exec(
+            update(ProviderModel)
+            .where(col(ProviderModel.model_catalog_id).in_([row.id for row in chosen]))
+            .values(active=False)
+        )
+    return len(changed), len(rows) - len(chosen), len(rows)
 
 
 def is_visible(catalog: ModelCatalog, principal: Principal) -> bool:

@@ -180,7 +180,7 @@ class ModelSync:
             UpstreamError: It did not answer, and no models were named for it.
             ValueError: Its answer is no model list.
         """
-        listed = await self._list(provider)
+        listed = await self.list_models(provider)
         async with self._database.session() as session:
             # Providers share catalogue entries, so those who write them take turns.
             connection = await session.connection()
@@ -192,7 +192,13 @@ class ModelSync:
         logger.info("%s offers %d models", provider.display_name, len(listed))
         return len(listed)
 
-    async def _list(self, provider: Provider) -> list[ListedModel]:
+    async def list_models(self, provider: Provider) -> list[ListedModel]:
+        """Ask one provider, stored or not, for its models.
+
+        Raises:
+            UpstreamError: It did not answer, and no models were named for it.
+            ValueError: Its answer is no model list.
+        """
         active = self._registry.active(provider)
         if active.problem:
             raise ValueError(active.problem)

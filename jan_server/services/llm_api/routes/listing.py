@@ -43,3 +43,9 @@ def text_filter(request: Request, name: str) -> str | None:
     if value is not None and "\0" in value:
         raise invalid_request(f"{name} must not hold NUL characters", param=name)
     return value
+
+
+def flag_filter(request: Request, name: str) -> bool | None:
+    """A yes-or-no filter from the query: `true` is yes, anything else no; None when it is left out."""
+    value = request.query_params.get(name)
+    return None if value is None else value.lower() == "true"

@@ -1,0 +1,193 @@
+"""The routes with which administrators keep providers (contract/llm-api.md, section 10.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from starlette.requests import Request
+from starlette.responses import Response
+
+from jan_server.http.errors import upstream_failed
+from jan_server.http.json_body import OrjsonResponse
+from jan_server.http.pagination import PageRequest
+from jan_server.services.llm_api.model_ids import provider_kind
+from jan_server.services.llm_api.provider_administration import (
+    CountedProvider,
+    count_models,
+    delete_provider,
+    find_provider,
+    list_providers,
+    refuse_second_of_kind,
+    register_provider,
+    update_provider,
+)
+from jan_server.services.llm_api.provider_models import list_provider_models, provider_model_object
+from jan_server.services.llm_api.providers import (
+    AUTO_ENABLE,
+    ProviderSpec,
+    apply_spec,
+    endpoint_list,
+    provider_object,
+)
+from jan_server.services.llm_api.resources import Open, Resources
+from jan_server.services.llm_api.routes.body import body_of, documented
+from jan_server.services.llm_api.routes.caller import require_admin
+from jan_server.services.llm_api.routes.listing import flag_filter, query_parameter, text_filter
+from jan_server.services.llm_api.schemas.administration import (
+    CountedProviderInfo,
+    NewProvider,
+    ProviderChanges,
+    RegisteredProviderInfo,
+)
+from jan_server.services.llm_api.schemas.error import errors
+from jan_server.services.llm_api.tables.provider import Provider
+
+router = APIRouter(
+    prefix="/v1/admin/providers",
+    tags=["provider administration"],
+    dependencies=[Depends(require_admin)],
+    responses=errors(400, 401, 403, 404, 409),
+)
+
+_MOST_SHOWN = 10_000
+
+
+@router.get(
+    "",
+    summary="List providers",
+    response_model=list[CountedProviderInfo],
+    openapi_extra={
+        "parameters": [
+            query_parameter("search", "Part of a name, in any case."),
+            query_parameter("kind", "Only this vendor."),
+            query_parameter("category", "Only what answers this."),
+            query_parameter("active", "", {"type": "boolean"}),
+        ]
+    },
+)
+async def listed(request: Request, opened: Open) -> Response:
+    """Inactive ones included, the oldest first."""
+    async with opened.database.session() as session:
+        found = await list_providers(
+            session,
+            search=text_filter(request, "search"),
+            kind=text_filter(request, "kind"),
+            category=text_filter(request, "category"),
+            active=flag_filter(request, "active"),
+        )
+    return OrjsonResponse([_shown(opened, counted) for counted in found])
+
+
+@router.post(
+    "",
+    summary="Register a provider",
+    response_model=RegisteredProviderInfo,
+    openapi_extra=documented(NewProvider),
+    responses=errors(502, 504),
+)
+async def register(opened: Open, body: Annotated[NewProvider, Depends(body_of(NewProvider))]) -> Response:
+    """It is asked for its models at once; when it does not list them, nothing is stored."""
+    serving = opened.serving
+    spec = ProviderSpec(
+        name=body.name,
+        kind=provider_kind(body.vendor),
+        endpoints=endpoint_list(body.addresses),
+        api_key=body.api_key or "",
+        category=body.category,
+        active=body.active,
+        details={AUTO_ENABLE: "true", **(body.metadata or {})},
+        default_image_generate=bool(body.default_provider_image_generate),
+        default_image_edit=bool(body.default_provider_image_edit),
+    )
+    async with opened.database.session() as session:
+        await refuse_second_of_kind(session, spec.kind)
+    wanted = Provider(display_name=spec.name, kind=spec.kind)
+    apply_spec(wanted, spec, serving.secrets)
+    try:
+        models = await serving.sync.list_models(wanted)
+    except ValueError as failure:
+        raise upstream_failed(f"{spec.name} does not list its models: {failure}") from failure
+    async with opened.database.session() as session:
+        await refuse_second_of_kind(session, spec.kind)
+        row = await register_provider(session, spec, models, serving.secrets)
+        counted = await count_models(session, row)
+        page = PageRequest(limit=_MOST_SHOWN, order="asc")
+        offered, _ = await list_provider_models(session, page, provider_id=row.public_id)
+    await serving.registry.refresh()
+    shown = _shown(opened, counted)
+    shown["models"] = [provider_model_object(model) for model in offered]
+    return OrjsonResponse(shown)
+
+
+@router.get(
+    "/{provider_id}",
+    summary="Read a provider",
+    response_model=CountedProviderInfo,
+    openapi_extra={"parameters": [query_parameter("include_counts", "", {"type": "boolean"})]},
+)
+async def read(request: Request, opened: Open, provider_id: str) -> Response:
+    """Its key is never shown."""
+    async with opened.database.session() as session:
+        counted = await count_models(session, await find_provider(session, provider_id))
+    shown = _shown(opened, counted)
+    if flag_filter(request, "include_counts"):
+        shown["total_models"] = counted.models
+        shown["active_models"] = counted.active_models
+    return OrjsonResponse(shown)
+
+
+@router.patch(
+    "/{provider_id}",
+    summary="Change a provider",
+    response_model=CountedProviderInfo,
+    openapi_extra=documented(ProviderChanges),
+)
+async def change(
+    opened: Open, provider_id: str, body: Annotated[ProviderChanges, Depends(body_of(ProviderChanges))]
+) -> Response:
+    """What is left out stays. Switching it off switches its models off too."""
+    async with opened.database.session() as session:
+        row = await find_provider(session, provider_id)
+        await update_provider(session, row, _columns(body), opened.serving.secrets)
+        counted = await count_models(session, row)
+    await opened.serving.registry.refresh()
+    return OrjsonResponse(_shown(opened, counted))
+
+
+@router.delete("/{provider_id}", summary="Remove a provider", status_code=204)
+async def delete(opened: Open, provider_id: str) -> Response:
+    """Its models go with it."""
+    async with opened.database.session() as session:
+        await delete_provider(session, await find_provider(session, provider_id))
+    await opened.serving.registry.refresh()
+    return Response(status_code=204)
+
+
+def _columns(body: ProviderChanges) -> Mapping[str, Any]:
+    """The changes by the names of their columns."""
+    given: dict[str, Any] = body.model_dump(
+        exclude_unset=True, exclude_none=True, exclude={"base_url", "url", "endpoints", "name", "metadata"}
+    )
+    if body.name is not None:
+        given["display_name"] = body.name
+    if body.metadata is not None:
+        given["details"] = body.metadata
+    if body.addresses is not None:
+        endpoints = endpoint_list(body.addresses)
+        given["endpoints"] = list(endpoints)
+        given["base_url"] = endpoints[0]["url"]
+    return given
+
+
+def _shown(opened: Resources, counted: CountedProvider) -> dict[str, Any]:
+    serving = opened.serving
+    provider = serving.registry.active(counted.row).upstream
+    healthy = {
+        endpoint.url
+        for endpoint in provider.endpoints
+        if serving.upstream.selector.is_healthy(provider, endpoint)
+    }
+    shown = provider_object(counted.row, healthy, with_addresses=True)
+    return {**shown, "model_count": counted.models, "model_active_count": counted.active_models}
