@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
@@ -36,14 +37,19 @@ from jan_server.settings.tree import Settings
 
 
 def create_app(context: ServiceContext) -> ASGIApp:
-    """The issuer; at start it brings its realms in line with the realm file."""
+    """The issuer; at start it brings its realms in line with the realm file.
+
+    Raises:
+        ValueError: A setting that the realm file needs is missing or wrong; the text names it.
+    """
+    wanted = configured_realms(context.settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         resources = open_resources(context)
         sweeper: asyncio.Task[None] | None = None
         try:
-            await import_settings(resources, context.settings)
+            await import_realms(resources.realms, resources.hasher, wanted)
             app.state.resources = resources
             sweeper = asyncio.create_task(keep_sweeping(resources.database))
             yield
@@ -96,16 +102,12 @@ def open_resources(context: ServiceContext) -> Resources:
     )
 
 
-async def import_settings(resources: Resources, settings: Settings) -> None:
-    """Bring the realms in line with the realm file and the settings.
-
-    Raises:
-        ValueError: A setting that the realm file needs is missing or wrong.
-    """
+def configured_realms(settings: Settings) -> Sequence[Mapping[str, Any]]:
+    """The realms that the settings and the realm file describe, in Keycloak's representation."""
     keycloak = settings.infrastructure.auth.keycloak
     application = read_realm_file(settings)
-    master = master_realm(application, keycloak.admin_user, keycloak.admin_password.get_secret_value())
-    await import_realms(resources.realms, resources.hasher, (master, application))
+    password = keycloak.admin_password.get_secret_value()
+    return (master_realm(application, keycloak.admin_user, password), application)
 
 
 async def alive(request: Request) -> Response:

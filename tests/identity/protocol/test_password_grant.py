@@ -21,7 +21,7 @@ def test_the_answer_has_every_member_that_callers_rely_on(identity_server: Ident
 
 
 def test_there_is_an_id_token_only_when_openid_is_asked_for(identity_server: IdentityServer, user: User):
-    body = identity_server.log_in(user, scope="")
+    body = identity_server.log_in(user, scope="profile")
     assert "id_token" not in body
     assert set(body["scope"].split()) == {"profile", "email"}
 
