@@ -7,7 +7,7 @@ import argparse
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import proxy
+from benchmarks import proxy, startup
 from benchmarks.platform import machine
 
 
@@ -30,6 +30,11 @@ def main() -> None:
             f"{figure.platform - figure.bare:+,.2f}",
             figure.target,
         )
+    console.print(table)
+
+    table = Table("figure", "median", "target")
+    for start in startup.run(rounds=options.rounds):
+        table.add_row(start.name, start.value, start.target)
     console.print(table)
 
 

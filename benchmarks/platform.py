@@ -106,37 +106,38 @@ class Platform:
 
 
 @contextmanager
-def running_platform(
-    upstream: int, core: int, settings: Mapping[str, str] | None = None
-) -> Iterator[Platform]:
-    """The whole stack on free ports, its provider the constant upstream."""
-    with tempfile.TemporaryDirectory(prefix="jan-bench-") as folder:
-        home = Path(folder)
-        gateway, llm_api, identity = free_ports(3)
+def configured(settings: Mapping[str, str]) -> Iterator[Platform]:
+    """A home of its own on free ports, in which nothing is configured or runs yet."""
+    with tempfile.TemporaryDirectory(prefix="jan-bench-", ignore_cleanup_errors=True) as folder:
+        gateway, llm_api, identity, engine = free_ports(4)
         environment = {
             **os.environ,
-            "JAN_HOME": str(home),
+            "JAN_HOME": folder,
             "KONG_HTTP_PORT": str(gateway),
             "HTTP_PORT": str(llm_api),
             "KEYCLOAK_HTTP_PORT": str(identity),
-            "ISSUER": f"http://localhost:{identity}/realms/jan",
-            "KEYCLOAK_BASE_URL": f"http://127.0.0.1:{identity}",
+            "JAN_LLAMACPP_PORT": str(engine),
             "JAN_RATE_LIMITS_ENABLED": "false",
-            "REMOTE_API_KEY": secrets.token_hex(16),
-            **(settings or {}),
+            **settings,
         }
-        platform = Platform(home, environment, {"gateway": gateway})
-        platform.jan(
-            "quickstart", "--yes", "--provider", "remote", "--remote-url", f"http://127.0.0.1:{upstream}/v1",
-        )  # fmt: skip
-        platform.jan("up", "-d")
+        platform = Platform(Path(folder), environment, {"gateway": gateway})
         try:
-            state = json.loads(platform.jan("status", "--json"))
-            pin(core, int(state["pid"]))
-            platform.token = platform.post("/auth/guest-login")["access_token"]
             yield platform
         finally:
             platform.jan("down")
+
+
+@contextmanager
+def running_platform(upstream: int, core: int) -> Iterator[Platform]:
+    """The whole stack on free ports, its provider the constant upstream, on one core."""
+    with configured({"REMOTE_API_KEY": secrets.token_hex(16)}) as platform:
+        platform.jan(
+            "quickstart", "--yes", "--provider", "remote", "--remote-url", f"http://127.0.0.1:{upstream}/v1"
+        )
+        platform.jan("up", "-d")
+        pin(core, int(json.loads(platform.jan("status", "--json"))["pid"]))
+        platform.token = platform.post("/auth/guest-login")["access_token"]
+        yield platform
 
 
 def machine() -> Sequence[str]:
