@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,8 @@ from jan_server.identity.subject import Subject, load_subject
 from jan_server.identity.tables import AuthorizationCodeRow, UserRow, UserSessionRow, now
 from jan_server.identity.tokens import Grant, read_refresh_token, token_response
 from jan_server.identity.users import find_by_login
+
+logger = logging.getLogger("jan.identity.grants")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ async def check_password(
     # No connection is held while the password is hashed.
     verdict = await resources.hasher.verify(password, hashed)
     if user is None or not verdict.good:
+        logger.info("a log-in failed", extra={"user": user.id if user else "", "address": address})
         async with resources.database.session() as session:
             await login_attempts.count_failure(session, realm, tried, resources.address_limit)
         raise invalid_credentials()

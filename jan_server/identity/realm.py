@@ -162,6 +162,7 @@ class RealmDirectory:
         self.base_url = issuer.rstrip("/").removesuffix(f"/realms/{application_realm}")
         self._known: dict[str, Realm] = {}
         self._checked_at = 0.0
+        self._changes = 0
         self._lock = asyncio.Lock()
         self._private_keys: dict[str, RSAPrivateKey] = {}
 
@@ -190,6 +191,7 @@ class RealmDirectory:
 
     def forget(self) -> None:
         """Read the realms anew at the next use; call it after a change is committed."""
+        self._changes += 1
         self._checked_at = 0.0
 
     def _fresh(self, name: str) -> Realm | None:
@@ -198,7 +200,7 @@ class RealmDirectory:
         return self._known.get(name)
 
     async def _refresh(self) -> None:
-        checked_at = time.monotonic()
+        checked_at, changes = time.monotonic(), self._changes
         async with self.database.session() as session:
             versions = await session.exec(select(col(RealmRow.name), col(RealmRow.version)))
             current = dict(versions.all())
@@ -209,7 +211,8 @@ class RealmDirectory:
                     realm = await self.read(session, name)
                 known[name] = realm
         self._known = known
-        self._checked_at = checked_at
+        # What was read while something changed may be old already.
+        self._checked_at = checked_at if changes == self._changes else 0.0
 
     async def read(self, session: AsyncSession, name: str) -> Realm:
         """A realm as a transaction sees it, past what is kept."""
