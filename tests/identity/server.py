@@ -148,7 +148,9 @@ class IdentityServer:
 @contextmanager
 def served(settings: Settings, database_url: str, home: Path) -> Iterator[IdentityServer]:
     """The embedded issuer on a port of its own, on a thread of its own."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    # asyncio switches Nagle's algorithm off only where the protocol is named.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     failures: list[BaseException] = []
     server: list[uvicorn.Server] = []

@@ -67,7 +67,8 @@ class Platform:
 
 def free_socket() -> socket.socket:
     """A socket on a free port of this machine: for an app that has to know its own address."""
-    bound = socket.socket()
+    # asyncio switches Nagle's algorithm off only where the protocol is named.
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.bind(("127.0.0.1", 0))
     return bound
 
