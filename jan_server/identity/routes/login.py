@@ -149,9 +149,9 @@ async def update_password(http: Request) -> Response:
     visit = await visit_of(http)
     form = await read_form(http)
     sealed = visit.unseal(NEW_PASSWORD, form.get("request", ""))
-    if sealed is None:
+    request = _still_good(visit.realm, sealed["request"]) if sealed else None
+    if sealed is None or request is None:
         return expired(visit.realm)
-    request = AuthorizationRequest(**sealed["request"])
     user_id, remembered = str(sealed["user"]), bool(sealed["remembered"])
     password = form.get("password-new", "")
     if password != form.get("password-confirm", ""):
@@ -191,8 +191,16 @@ async def _read_request(visit: Visit) -> AuthorizationRequest | Response:
 
 
 def _request_in(visit: Visit, form: Mapping[str, str]) -> AuthorizationRequest | None:
+    """The client's request that a form carried; None when it is not good, or not good any more."""
     sealed = visit.unseal(LOGIN, form.get("request", ""))
-    return AuthorizationRequest(**sealed["request"]) if sealed else None
+    return _still_good(visit.realm, sealed["request"]) if sealed else None
+
+
+def _still_good(realm: Realm, parameters: Mapping[str, str]) -> AuthorizationRequest | None:
+    try:
+        return read_authorization_request(realm, parameters)
+    except (PageError, RefusedRequest):  # the client has changed since the page was shown
+        return None
 
 
 async def _finish(
