@@ -24,6 +24,7 @@ _FILTER_REACH = 100_000
 """How many lines back a filter by level looks."""
 
 _STYLES = {"debug": "dim", "warning": "yellow", "error": "red", "critical": "bold red"}
+_SHORT = {"warning": "warn", "critical": "fatal"}
 _SHOWN_APART = frozenset({"time", "level", "service", "logger", "message", "error"})
 
 
@@ -100,7 +101,7 @@ def _print(entry: LogEntry, width: int, *, as_json: bool) -> None:
     line = Text(_local_time(entry.time), style="dim")
     style = _STYLES.get(entry.level, "")
     line.append(f" {entry.service:{width}} ", style="cyan")
-    line.append(f"{entry.level[:5]:5} ", style=style)
+    line.append(f"{_SHORT.get(entry.level, entry.level):5} ", style=style)
     line.append(entry.message, style=style)
     extras = {name: value for name, value in entry.fields.items() if name not in _SHOWN_APART}
     for name, value in extras.items():

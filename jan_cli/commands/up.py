@@ -59,7 +59,7 @@ def command(
     _bring_model(here.home, loaded.settings, plan)
     if detach:
         state = _start_in_background(here.home, profile or [], services or [], timeout, quiet=as_json)
-        _announce(state, loaded.settings, as_json=as_json, detached=True)
+        _announce(state, loaded.settings, here.home, as_json=as_json, detached=True)
     else:
         _serve_here(here.home, plan, loaded.settings, as_json=as_json)
 
@@ -131,7 +131,7 @@ def _serve_here(home: Path, plan: Plan, settings: Settings, *, as_json: bool) ->
         told.add(state.phase)
         if state.phase is Phase.READY:
             table.stop()
-            _announce(state, settings, as_json=as_json, detached=False)
+            _announce(state, settings, home, as_json=as_json, detached=False)
         elif state.phase is Phase.STOPPING:
             table.stop()
             note("Stopping … (Ctrl-C again hurries)")
@@ -150,7 +150,7 @@ def _serve_here(home: Path, plan: Plan, settings: Settings, *, as_json: bool) ->
     note("Stopped.")
 
 
-def _announce(state: StackState, settings: Settings, *, as_json: bool, detached: bool) -> None:
+def _announce(state: StackState, settings: Settings, home: Path, *, as_json: bool, detached: bool) -> None:
     if as_json:
         print_json(asdict(state))
         return
@@ -167,7 +167,7 @@ def _announce(state: StackState, settings: Settings, *, as_json: bool, detached:
         base = settings.infrastructure.gateway.public_url.rstrip("/")
         stdout.print(f"Jan Server is ready at [bold]{base}[/bold]  (API documentation: {base}/api/swagger)")
         stdout.print("\nTry it:\n")
-        stdout.print(sample_request(base), markup=False)
+        stdout.print(sample_request(base, _built_in_model(settings, home)), markup=False)
         stdout.print()
     else:
         stdout.print("Ready.")
@@ -175,19 +175,44 @@ def _announce(state: StackState, settings: Settings, *, as_json: bool, detached:
     stdout.print(how, style="dim")
 
 
-def sample_request(base: str) -> str:
-    """A request that works when it is pasted into a shell: a guest's token, then a chat.
+def sample_request(base: str, model: str = "") -> str:
+    """Lines that work when they are pasted into a shell: a guest's token, then a chat.
 
     Args:
         base: The address of the gateway.
+        model: The model to ask; without one, the first that the platform lists.
     """
-    body = '{"messages": [{"role": "user", "content": "Say hello in one short sentence."}]}'
-    return (
-        f"TOKEN=$(curl -s -X POST {base}/llm/auth/guest-login"
-        """ | sed 's/.*"access_token": *"\\([^"]*\\)".*/\\1/')\n"""
+    body = '{"model": "MODEL", "messages": [{"role": "user", "content": "Say hello in one short sentence."}]}'
+    lines = [f"TOKEN=$(curl -s -X POST {base}/llm/auth/guest-login | {_extracted('access_token')})"]
+    if model:
+        data = "'" + body.replace("MODEL", model) + "'"
+    else:
+        listed = f'curl -s {base}/v1/models -H "Authorization: Bearer $TOKEN"'
+        lines.append(f"MODEL=$({listed} | {_extracted('id')})")
+        data = '"' + body.replace("MODEL", "$MODEL").replace('"', '\\"') + '"'
+    lines.append(
         f'curl -s {base}/v1/chat/completions -H "Authorization: Bearer $TOKEN"'
-        f" -H 'Content-Type: application/json' \\\n  -d '{body}'"
+        f" -H 'Content-Type: application/json' \\\n  -d {data}"
     )
+    return "\n".join(lines)
+
+
+def _extracted(name: str) -> str:
+    """A filter that prints the first value of that name in a line of JSON."""
+    return f"""grep -o '"{name}": *"[^"]*"' | head -n 1 | cut -d '"' -f 4"""
+
+
+def _built_in_model(settings: Settings, home: Path) -> str:
+    """The id of the built-in engine's model, or nothing when answers come from elsewhere."""
+    from jan_server.inference.model_sources import find_model
+    from jan_server.inference.model_store import ModelMissingError, ModelStore
+
+    if settings.inference.provider != "builtin":
+        return ""
+    try:
+        return find_model(settings.inference.llamacpp.model, ModelStore(JanHome(home).models))[0]
+    except ModelMissingError:
+        return ""
 
 
 def _start_failure(home: Path, state: StackState | None, reason: str) -> CommandError:

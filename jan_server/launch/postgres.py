@@ -145,7 +145,7 @@ class EmbeddedPostgres:
             PostgresError: The data folder is not one that this PostgreSQL can use.
         """
         ids = self._run_as()
-        end_leftover_server(self.data)
+        end_leftover_server(self.data, self.socket_folder)
         if not self._initialised():
             self._initialise()
         self._prepare_socket_folder()
@@ -237,8 +237,8 @@ class EmbeddedPostgres:
             env={**os.environ, "LC_ALL": "C", "TZ": "UTC"},
         )
         if done.returncode != 0:
-            said = (done.stderr or done.stdout).strip().splitlines()
-            raise PostgresError(f"The database could not be made: {said[-1] if said else 'initdb failed'}")
+            said = [line for line in done.stderr.splitlines() if "error:" in line or "FATAL:" in line]
+            raise PostgresError(f"The database could not be made: {said[0] if said else 'initdb failed'}")
         fresh.rename(self.data)
 
     def _prepare_socket_folder(self) -> None:
@@ -265,7 +265,7 @@ def read_log_line(line: str) -> tuple[str, str]:
     return level, message.strip()
 
 
-def end_leftover_server(data: Path) -> None:
+def end_leftover_server(data: Path, socket_folder: Path) -> None:
     """End a database server that an earlier run left in this folder, and remove its stale files.
 
     Only whoever holds the server lock of the home may call it. A server ends in order (nothing that
@@ -275,8 +275,9 @@ def end_leftover_server(data: Path) -> None:
     Raises:
         PostgresError: Something in the folder does not end.
     """
-    pid_file = data / "postmaster.pid"
-    if not pid_file.exists():
+    socket_file = socket_folder / _SOCKET_NAME
+    stale = [data / "postmaster.pid", socket_file.with_name(f"{_SOCKET_NAME}.lock"), socket_file]
+    if not any(path.exists() for path in stale):
         return
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
         living = list(_servers_in(data))
@@ -291,8 +292,9 @@ def end_leftover_server(data: Path) -> None:
     else:
         if any(_servers_in(data)):
             raise PostgresError(f"A database server in {data} does not end.")
-    # The number in the file may by now be that of any process, and PostgreSQL would believe it.
-    pid_file.unlink(missing_ok=True)
+    # The number in such a file may by now be that of any process, and PostgreSQL would believe it.
+    for path in stale:
+        path.unlink(missing_ok=True)
 
 
 def _servers_in(data: Path) -> Iterator[psutil.Process]:

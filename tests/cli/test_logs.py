@@ -56,7 +56,7 @@ def test_only_a_level_and_worse(home: Path) -> None:
 def test_a_line_is_readable_on_the_screen(home: Path) -> None:
     shown = logs(home).stdout
     assert "gateway info  GET /a 200 request_id=r1" in shown
-    assert "llm-api warni slow [provider]" in shown
+    assert "llm-api warn  slow [provider]" in shown
     assert "Traceback: x" in shown
 
 

@@ -5,6 +5,8 @@ import signal
 import subprocess
 from pathlib import Path
 
+from jan_cli.commands.up import sample_request
+from tests.builtin_model import give_builtin_model
 from tests.running_stack import StackHome
 from tests.waiting import wait_until
 
@@ -90,3 +92,20 @@ def test_clean_asks_and_keeps_configuration_and_models(stack_home: StackHome) ->
     stack_home.must("down", "--clean", "--yes")
     assert sorted(path.name for path in home.iterdir()) == [".env", "jan.yaml", "models"]
     assert (home / "models/model.gguf").exists()
+
+
+def test_the_request_that_is_printed_works_when_it_is_pasted(stack_home: StackHome) -> None:
+    give_builtin_model(stack_home.home)
+    shown = stack_home.must("up", "-d")
+    assert f"Jan Server is ready at http://127.0.0.1:{stack_home.ports['gateway']}" in shown
+    sample = shown.partition("Try it:\n")[2].partition("\njan status")[0]
+    answer = subprocess.run(["bash", "-ec", sample], capture_output=True, text=True, check=True)
+    assert json.loads(answer.stdout)["choices"][0]["message"]["content"]
+
+    without_model = sample_request(stack_home.url("gateway"))
+    answer = subprocess.run(["bash", "-ec", without_model], capture_output=True, text=True, check=True)
+    assert json.loads(answer.stdout)["choices"][0]["message"]["content"]
+
+    status = stack_home.status()
+    assert [part["name"] for part in status["services"] if not part["healthy"]] == []
+    assert status["memory_bytes"] < 300_000_000

@@ -94,14 +94,15 @@ async def test_a_killed_database_comes_back_with_every_committed_row(server) -> 
     assert running.run("select count(*) from kept") == [(1000,)]
 
 
-async def test_a_pid_file_with_somebody_elses_number_is_no_hindrance(server) -> None:
+async def test_files_with_somebody_elses_number_are_no_hindrance(server) -> None:
     running = server()
     await running.start()
-    folder = running.postgres.data
-    stale = (folder / "postmaster.pid").read_text().splitlines()
+    files = [running.postgres.data / name for name in ("postmaster.pid", ".s.PGSQL.5432.lock")]
+    stale = [file.read_text().splitlines() for file in files]
     await running.child.stop()
     # As after a restart of the machine: the number now belongs to a process that lives.
-    (folder / "postmaster.pid").write_text("\n".join([str(os.getpid()), *stale[1:]]) + "\n")
+    for file, lines in zip(files, stale, strict=True):
+        file.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
     again = server()
     await again.start()
     assert again.run("select 1") == [(1,)]

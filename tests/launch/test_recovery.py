@@ -20,6 +20,11 @@ def count_rows(stack: StackHome) -> str:
     return stack.must("db", "console", "-c", "copy (select count(*) from kept) to stdout").strip()
 
 
+def under_way(stack: StackHome) -> bool:
+    state = read_state(stack.home)
+    return state is not None and any(part.phase is Phase.STARTING for part in state.parts)
+
+
 def gone(pid: int) -> bool:
     return not psutil.pid_exists(pid) or not lives(psutil.Process(pid))
 
@@ -53,12 +58,7 @@ def test_no_committed_row_is_lost_when_everything_is_killed(stack_home: StackHom
 
 def test_a_half_finished_start_is_begun_anew(stack_home: StackHome) -> None:
     starting = stack_home.popen("up", "postgres", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def under_way() -> bool:
-        state = read_state(stack_home.home)
-        return state is not None and any(part.phase is Phase.STARTING for part in state.parts)
-
-    wait_until(under_way)
+    wait_until(lambda: under_way(stack_home))
     starting.kill()
     starting.wait()
     stack_home.must("up", "-d", "postgres")
@@ -67,7 +67,7 @@ def test_a_half_finished_start_is_begun_anew(stack_home: StackHome) -> None:
 
 def test_a_start_that_is_interrupted_leaves_nothing_running(stack_home: StackHome) -> None:
     starting = stack_home.popen("up", "postgres", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    wait_until(lambda: read_state(stack_home.home) is not None)
+    wait_until(lambda: under_way(stack_home))
     starting.send_signal(signal.SIGINT)
     _, said = starting.communicate(timeout=30)
     assert starting.returncode == 0
