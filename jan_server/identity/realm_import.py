@@ -153,13 +153,14 @@ class _RealmImport:
             if component["providerId"] == "rsa":
                 row = self._key_from(component)
                 listed.add(row.kid)
-                if self._is_news("key", row.kid, component):
-                    if row.kid in known:
-                        stored = known[row.kid]
-                        stored.status, stored.priority, stored.from_file = row.status, row.priority, True
-                        self._session.add(stored)
-                    else:
-                        self._session.add(row)
+                stored = known.get(row.kid)
+                if stored is None:
+                    self._session.add(row)
+                    self._changed = True
+                elif (stored.status, stored.priority) != (row.status, row.priority):
+                    stored.status, stored.priority = row.status, row.priority
+                    self._session.add(stored)
+                    self._changed = True
         for kid, row in known.items():
             # Tokens that a key signed before stay good until they run out.
             if listed and kid not in listed and row.status == "ACTIVE":

@@ -8,6 +8,7 @@ JAN_TEST_KEYCLOAK_ADMIN_PASSWORD name its administrator (`admin` without saying 
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import socket
 import threading
@@ -39,11 +40,16 @@ PASSWORD = "a password of a test"
 CALLBACK = "http://localhost:3000/callback"
 
 
+@functools.cache
+def _signing_key() -> str:
+    return private_pem(new_private_key())
+
+
 def settings_for_tests(**identity: Any) -> Settings:
     """Settings with every secret that identity needs."""
     return Settings(
         identity={
-            "signing_key": private_pem(new_private_key()),
+            "signing_key": _signing_key(),
             "application_admin_password": APPLICATION_ADMIN_PASSWORD,
             **identity,
         },

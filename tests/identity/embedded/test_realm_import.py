@@ -59,6 +59,7 @@ def test_what_changed_in_the_file_is_applied(start: Start):
     before, after = (
         settings_for_tests(),
         settings_for_tests(
+            signing_key=private_pem(new_private_key()),
             application_admin_password="another password from the settings",
             redirect_uris=("https://new.example/*",),
             login_limit={"attempts": 7},
