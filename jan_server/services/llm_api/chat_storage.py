@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from jan_server.database.engine import Database
+from sqlmodel.ext.asyncio.session import AsyncSession
+
 from jan_server.http.ids import public_id
 from jan_server.services.llm_api.chat_answer import ChatAnswer
 from jan_server.services.llm_api.chat_history import Message, messages_of, new_messages, with_history
 from jan_server.services.llm_api.chat_request import ChatRequest, ConversationChoice
 from jan_server.services.llm_api.conversations import (
+    MAIN,
     Conversation,
     create_conversation,
     find_conversation,
@@ -27,6 +29,7 @@ from jan_server.services.llm_api.item_content import Block, image_block, text_bl
 from jan_server.services.llm_api.items import Item, NewItem, append_items, list_branch_items
 from jan_server.services.llm_api.message_content import text_of
 from jan_server.services.llm_api.projects import project_instruction
+from jan_server.services.llm_api.refusals import Missing
 from jan_server.services.llm_api.tables import now
 
 NEWEST_ITEMS = 1000
@@ -44,7 +47,10 @@ class Exchange:
     Attributes:
         user_id: The key of the caller's row.
         choice: What the request says about the conversation.
+        own: The messages that the request itself brought.
         id: The conversation's public id, known before a new one exists.
+        store: Whether messages and answer are kept.
+        store_reasoning: Whether reasoning is kept beside the answer.
         conversation: The conversation as it was read; None when it is to be made.
         items: The newest items of the branch, in their order.
         instruction: The instruction of the conversation's project, if it has one.
@@ -52,7 +58,10 @@ class Exchange:
 
     user_id: int
     choice: ConversationChoice
+    own: list[Message]
     id: str
+    store: bool = True
+    store_reasoning: bool = False
     conversation: Conversation | None = None
     items: list[Item] = field(default_factory=list)
     instruction: str | None = None
@@ -67,9 +76,9 @@ class Exchange:
         """The conversation's metadata."""
         return self.conversation.metadata if self.conversation else {}
 
-    def messages(self, own: list[Message]) -> list[Message]:
+    def messages(self) -> list[Message]:
         """The messages that the model gets: the project's instruction, history, the request's own."""
-        merged = with_history(messages_of(self.items), own, self.choice.history)
+        merged = with_history(messages_of(self.items), self.own, self.choice.history)
         if not self.instruction or any(
             message["role"] == "system" and message["content"] == self.instruction for message in merged
         ):
@@ -77,43 +86,54 @@ class Exchange:
         return [{"role": "system", "content": self.instruction}, *merged]
 
 
-async def begin_exchange(database: Database, user_id: int, choice: ConversationChoice) -> Exchange:
-    """Read what the conversation gives to the exchange.
+def new_exchange(user_id: int, request: ChatRequest, choice: ConversationChoice) -> Exchange:
+    """The exchange that begins a conversation.
+
+    Raises:
+        Missing: It is to be on another branch than the first.
+    """
+    if choice.branch not in (None, MAIN):
+        raise Missing(f"branch not found: {choice.branch}", param="conversation.branch")
+    return Exchange(
+        user_id, choice, request.messages, public_id("conv"), request.store, request.store_reasoning
+    )
+
+
+async def begin_exchange(
+    session: AsyncSession, user_id: int, request: ChatRequest, choice: ConversationChoice
+) -> Exchange:
+    """Read what the conversation of `choice` gives to the exchange.
 
     Raises:
         Missing: The conversation is unknown or another user's, or it has no such branch.
     """
-    if not choice.id:
-        return Exchange(user_id, choice, public_id("conv"))
-    async with database.session() as session:
-        conversation = await find_conversation(session, user_id, choice.id)
-        return Exchange(
-            user_id,
-            choice,
-            conversation.public_id,
-            conversation,
-            await list_branch_items(session, conversation, choice.branch, newest=NEWEST_ITEMS),
-            await project_instruction(session, conversation.project_id),
-        )
+    conversation = await find_conversation(session, user_id, choice.id)
+    return Exchange(
+        user_id,
+        choice,
+        request.messages,
+        conversation.public_id,
+        request.store,
+        request.store_reasoning,
+        conversation,
+        await list_branch_items(session, conversation, choice.branch, newest=NEWEST_ITEMS),
+        await project_instruction(session, conversation.project_id),
+    )
 
 
 async def store_exchange(
-    database: Database,
+    session: AsyncSession,
     exchange: Exchange,
-    request: ChatRequest,
-    own_messages: list[Message],
     answer: ChatAnswer,
     *,
     title: str | None = None,
     interruption: Interruption = "",
 ) -> None:
-    """Write an exchange, all of it or nothing.
+    """Write an exchange into the open transaction.
 
     Args:
-        database: Where to.
+        session: The open transaction.
         exchange: As it began.
-        request: The request; `store: false` keeps messages and answer out.
-        own_messages: The messages that the request itself brought.
         answer: What the model said.
         title: The title that the conversation gets; None leaves it.
         interruption: Why the answer is incomplete; empty when it is complete.
@@ -121,16 +141,15 @@ async def store_exchange(
     Raises:
         Missing: The conversation or its branch was deleted in the meantime.
     """
-    async with database.session() as session:
-        conversation = exchange.conversation or await create_conversation(
-            session, exchange.user_id, referrer=exchange.choice.referrer, conv_id=exchange.id
-        )
-        if title is not None and title != conversation.title:
-            await retitle_conversation(session, conversation, title)
-        if request.store:
-            items = [item_of(message) for message in new_messages(exchange.items, own_messages)]
-            items += answer_items(answer, store_reasoning=request.store_reasoning, interruption=interruption)
-            await append_items(session, conversation, items, branch=exchange.choice.branch)
+    conversation = exchange.conversation or await create_conversation(
+        session, exchange.user_id, referrer=exchange.choice.referrer, conv_id=exchange.id
+    )
+    if title is not None and title != conversation.title:
+        await retitle_conversation(session, conversation, title)
+    if exchange.store:
+        items = [item_of(message) for message in new_messages(exchange.items, exchange.own)]
+        items += answer_items(answer, store_reasoning=exchange.store_reasoning, interruption=interruption)
+        await append_items(session, conversation, items, branch=exchange.choice.branch)
 
 
 def item_of(message: Message) -> NewItem:

@@ -18,6 +18,7 @@ from jan_server.inference.client import UpstreamClient
 from jan_server.inference.provider import Timeouts
 from jan_server.services.llm_api.bootstrap import bootstrap_providers, described_providers
 from jan_server.services.llm_api.chat import Chat
+from jan_server.services.llm_api.exchange_writer import ExchangeWriter
 from jan_server.services.llm_api.model_registry import ActiveProvider, ModelRegistry
 from jan_server.services.llm_api.provider_secrets import ProviderSecrets
 from jan_server.services.llm_api.readiness import Finding, Probe
@@ -42,6 +43,7 @@ class Serving:
         registry: Knows the models of this moment.
         sync: Keeps them up to date.
         chat: Answers chat requests.
+        exchanges: Writes those that belong to conversations.
     """
 
     secrets: ProviderSecrets
@@ -49,6 +51,7 @@ class Serving:
     registry: ModelRegistry
     sync: ModelSync
     chat: Chat
+    exchanges: ExchangeWriter
 
 
 def make_serving(settings: Settings, database: Database, client: aiohttp.ClientSession) -> Serving:
@@ -74,8 +77,16 @@ def make_serving(settings: Settings, database: Database, client: aiohttp.ClientS
     titles = None
     if own.conversations.title_generation_enabled:
         titles = TitleWriter(registry, upstream, own.conversations.title_generation_model_id)
-    chat = Chat(registry, sync, upstream, database, titles=titles, user_tokens=own.max_user_message_tokens)
-    return Serving(secrets, upstream, registry, sync, chat)
+    exchanges = ExchangeWriter(database, titles)
+    chat = Chat(
+        registry,
+        sync,
+        upstream,
+        exchanges,
+        user_tokens=own.max_user_message_tokens,
+        stream_seconds=own.stream_timeout.total_seconds(),
+    )
+    return Serving(secrets, upstream, registry, sync, chat, exchanges)
 
 
 @asynccontextmanager
@@ -118,7 +129,7 @@ async def open_serving(
             if late is not None:
                 late.cancel()
                 await asyncio.gather(late, return_exceptions=True)
-            await serving.chat.close()
+            await serving.exchanges.close()
 
 
 def inference_probe(serving: Serving) -> Probe:

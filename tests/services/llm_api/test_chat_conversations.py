@@ -295,7 +295,8 @@ async def test_a_branch_is_read_and_written_by_name(talk: Talk) -> None:
     assert talk.sent == [user("Elsewhere")]
     assert len(await talk.items(branch="draft")) == 2
     assert len(await talk.items(branch="MAIN")) == 2
-    await talk.say(user("x"), conversation={"id": talk.id, "branch": "nowhere"}, status=404)
+    for choice in ({"id": talk.id, "branch": "nowhere"}, {"branch": "nowhere"}):
+        await talk.say(user("x"), conversation=choice, status=404)
 
 
 async def test_only_the_owner_may_attach(talk: Talk) -> None:

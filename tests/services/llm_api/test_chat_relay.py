@@ -16,6 +16,7 @@ from jan_server.inference.client import AnswerStream
 from jan_server.services.llm_api.chat import ChatCall
 from jan_server.services.llm_api.routes.chat import ChatResponse
 from tests.doubles.openai_upstream import Answer, Failure, Gate, Raw, Stream, completion
+from tests.services.llm_api.conftest import Serve
 from tests.services.llm_api.platform import Platform
 
 MODEL = "unknown/scripted-model"
@@ -94,6 +95,35 @@ async def test_a_stream_that_ends_without_finishing_is_an_error(platform: Platfo
     assert told["error"]["code"] == "upstream_broken_off"
     assert told["request_id"] == answer.headers["x-request-id"]
     assert b"[DONE]" not in answer.content
+
+
+async def test_a_providers_own_error_frame_is_the_last_one(platform: Platform) -> None:
+    frames = (
+        b'data: {"choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}]}\n\n'
+        b'data: {"error":{"message":"out of memory","code":500}}\n\n'
+    )
+    platform.upstream.next(Raw(frames, content_type=SSE))
+    assert (await ask(platform, stream=True)).content == frames
+
+
+async def test_a_stream_that_never_ends_is_ended(serve: Serve, platform: Platform) -> None:
+    hasty = await serve(platform.upstream, llm_api={"stream_timeout": "200ms"})
+    gate = Gate()
+    platform.upstream.next(Stream(frames=1000, gate=gate))
+
+    async def drip() -> None:
+        while True:
+            gate.release()
+            await asyncio.sleep(0.02)
+
+    dripping = asyncio.create_task(drip())
+    try:
+        answer = await ask(hasty, stream=True)
+    finally:
+        dripping.cancel()
+    assert b"did not finish its answer in time" in answer.content
+    assert b"[DONE]" not in answer.content
+    await platform.upstream.wait_until(lambda: platform.upstream.live == 0)
 
 
 @pytest.mark.parametrize("stream", [True, False])
