@@ -7,8 +7,9 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,13 +128,21 @@ def copy_folder(source: Path, target: Path) -> None:
     subprocess.run(["cp", "-a", str(source), str(target)], check=True)
 
 
+@contextmanager
+def own_folder() -> Iterator[Path]:
+    """A folder outside pytest's own, which another run of pytest closes to the user of the database."""
+    with tempfile.TemporaryDirectory(prefix="jan-test-") as folder:
+        yield Path(folder)
+
+
 @pytest.fixture(scope="session")
-def home_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home_template() -> Iterator[Path]:
     """A home as `jan quickstart --yes` makes it, with a fresh database: copying it saves time."""
-    template = StackHome(tmp_path_factory.mktemp("template"), free_ports())
-    template.must("quickstart", "--yes")
-    EmbeddedPostgres(template.home / DATA_FOLDER, user="jan_user", database="jan_llm_api").prepare()
-    return template.home
+    with own_folder() as folder:
+        template = StackHome(folder, free_ports())
+        template.must("quickstart", "--yes")
+        EmbeddedPostgres(template.home / DATA_FOLDER, user="jan_user", database="jan_llm_api").prepare()
+        yield template.home
 
 
 def free_ports() -> dict[str, int]:
@@ -148,23 +157,26 @@ def free_ports() -> dict[str, int]:
 
 def stop(stack: StackHome) -> None:
     """End whatever runs in a home, in order if it can be."""
-    stack.jan("down", "--timeout", "15")
+    if stack.server_pid():
+        stack.jan("down", "--timeout", "15")
 
 
 @pytest.fixture
-def stack_home(tmp_path: Path, home_template: Path) -> Iterator[StackHome]:
+def stack_home(home_template: Path) -> Iterator[StackHome]:
     """A configured home in which nothing runs yet; what a test starts there is stopped."""
-    made = make_home(home_template, tmp_path)
-    yield made
-    stop(made)
+    with own_folder() as folder:
+        made = make_home(home_template, folder)
+        yield made
+        stop(made)
 
 
 @pytest.fixture(scope="module")
-def running_stack(tmp_path_factory: pytest.TempPathFactory, home_template: Path) -> Iterator[StackHome]:
+def running_stack(home_template: Path) -> Iterator[StackHome]:
     """A running gateway with everything it needs, without an engine."""
-    made = make_home(home_template, tmp_path_factory.mktemp("stack"))
-    done = made.jan("up", "-d", "gateway")
-    if done.returncode != 0:
-        pytest.fail(f"jan up -d: {done.stderr}\n{made.logs()}")
-    yield made
-    stop(made)
+    with own_folder() as folder:
+        made = make_home(home_template, folder)
+        done = made.jan("up", "-d", "gateway")
+        if done.returncode != 0:
+            pytest.fail(f"jan up -d: {done.stderr}\n{made.logs()}")
+        yield made
+        stop(made)

@@ -173,7 +173,7 @@ def _with_database(
     from jan_server.launch.children import ChildFailedError
     from jan_server.launch.database import DatabaseError, database_url, open_database
     from jan_server.launch.database_tools import DatabaseToolError
-    from jan_server.launch.serve import open_logs
+    from jan_server.launch.logs import open_logs
     from jan_server.launch.state import AlreadyRunningError
 
     home = invocation(context).home

@@ -10,14 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jan_server.launch.in_process import InProcessStack
+from jan_server.launch.logs import open_logs
 from jan_server.launch.plan import Plan
 from jan_server.launch.ports import PortsBusyError
 from jan_server.launch.state import STATE_FILE, Phase, StackState, StateBoard, server_lock
 from jan_server.settings.tree import Settings
-from jan_server.telemetry.log_files import Rotation
-from jan_server.telemetry.logs import LogSink, start_logs
-
-LOGS_FOLDER = Path("logs")
+from jan_server.telemetry.logs import LogSink
 
 
 def serve(
@@ -53,21 +51,6 @@ def serve(
             return board.state
         finally:
             sink.close()
-
-
-def open_logs(settings: Settings, home: Path) -> LogSink:
-    """Send this process's logging to the log files, as the settings say."""
-    logs = settings.server.logs
-    levels = {
-        "gateway": settings.infrastructure.gateway.kong.log_level,
-        "llm-api": settings.services.llm_api.log_level,
-    }
-    return start_logs(
-        home / LOGS_FOLDER,
-        level=logs.level,
-        levels={service: str(level) for service, level in levels.items()},
-        rotation=Rotation(max_bytes=logs.file_size_mb * 1024 * 1024, keep=logs.files_kept),
-    )
 
 
 async def _serve(plan: Plan, settings: Settings, home: Path, board: StateBoard, sink: LogSink) -> None:

@@ -40,6 +40,7 @@ LLM_API = Service(
     health_path="/healthz",
     app="jan_server.services.llm_api.app:create_app",
     needs=("postgres", "identity"),
+    log_setting="services.llm_api.log_level",
     schema="llm_api",
 )
 
@@ -51,6 +52,7 @@ GATEWAY = Service(
     health_path="/healthz",
     app="jan_server.gateway.app:create_app",
     needs=("identity", "llm-api"),
+    log_setting="infrastructure.gateway.kong.log_level",
     public=True,
     websockets=True,
     fronts=True,

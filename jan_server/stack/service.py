@@ -17,6 +17,7 @@ class Service:
         health_path: Answers 200 once the service can be used.
         app: Its app factory as `module:function`; imported only when it starts.
         needs: The names of the parts that must be ready before it starts.
+        log_setting: The key of the setting that holds its log level, or None when it has none of its own.
         schema: The PostgreSQL schema that it owns, or None.
         public: Whether users call it directly, so that its address is printed.
         websockets: Whether its listener speaks WebSocket.
@@ -31,6 +32,7 @@ class Service:
     health_path: str
     app: str
     needs: tuple[str, ...] = ()
+    log_setting: str | None = None
     schema: str | None = None
     public: bool = False
     websockets: bool = False

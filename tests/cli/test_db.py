@@ -7,16 +7,17 @@ import pytest
 
 from jan_cli.sql_prompt import sql_prompt
 from jan_server.launch.postgres import EmbeddedPostgres
-from tests.running_stack import StackHome, make_home, stop
+from tests.running_stack import StackHome, make_home, own_folder, stop
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory, home_template: Path):
-    """A running platform that is nothing but a migrated database."""
-    made = make_home(home_template, tmp_path_factory.mktemp("db"))
-    made.must("up", "-d", "postgres")
-    yield made
-    stop(made)
+def running(home_template: Path):
+    """A running platform that is nothing but an empty database."""
+    with own_folder() as folder:
+        made = make_home(home_template, folder)
+        made.must("up", "-d", "postgres")
+        yield made
+        stop(made)
 
 
 def sql(stack: StackHome, statement: str) -> str:

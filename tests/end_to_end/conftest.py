@@ -17,9 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tests.builtin_model import give_builtin_model
 from tests.doubles.openai_upstream import Answer, OpenAIUpstream
-from tests.running_stack import StackHome, home_template, make_home, stop
-
-__all__ = ["home_template"]
+from tests.running_stack import StackHome, make_home, stop
 
 SCRIPTED_MODEL = "scripted-model"
 

@@ -7,9 +7,6 @@ import pytest
 
 from jan_server.telemetry.log_files import Rotation
 from jan_server.telemetry.logs import LogSink
-from tests.running_stack import home_template, stack_home
-
-__all__ = ["home_template", "sink", "stack_home"]
 
 
 @pytest.fixture

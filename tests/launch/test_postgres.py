@@ -3,7 +3,7 @@
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -15,7 +15,7 @@ from jan_server.launch.database import DATA_FOLDER
 from jan_server.launch.postgres import EmbeddedPostgres, PostgresError, read_log_line
 from jan_server.launch.state import Phase
 from jan_server.telemetry.logs import LogSink
-from tests.running_stack import copy_folder
+from tests.running_stack import copy_folder, own_folder
 from tests.waiting import until
 
 
@@ -54,13 +54,20 @@ class Running:
 
 
 @pytest.fixture
-async def server(tmp_path: Path, sink: LogSink, home_template: Path) -> AsyncIterator[Callable[[], Running]]:
+def place() -> Iterator[Path]:
+    """A folder for one home."""
+    with own_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+async def server(place: Path, sink: LogSink, home_template: Path) -> AsyncIterator[Callable[[], Running]]:
     """Makes servers of one home, all of which are stopped at the end."""
-    copy_folder(home_template / DATA_FOLDER, tmp_path / "data/postgres")
+    copy_folder(home_template / DATA_FOLDER, place / "data/postgres")
     made: list[Running] = []
 
     def make() -> Running:
-        made.append(Running(tmp_path, sink))
+        made.append(Running(place, sink))
         return made[-1]
 
     yield make
@@ -148,23 +155,23 @@ async def test_data_of_another_version_are_left_alone(server) -> None:
 
 
 async def test_a_home_with_a_long_path_gets_its_socket_elsewhere(
-    tmp_path: Path, sink: LogSink, home_template: Path, monkeypatch: pytest.MonkeyPatch
+    place: Path, sink: LogSink, home_template: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    home = tmp_path / ("long" * 30)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(place))
+    home = place / ("long" * 30)
     copy_folder(home_template / DATA_FOLDER, home / "data/postgres")
     running = Running(home, sink)
     await running.start()
     assert running.run("select 1") == [(1,)]
-    assert running.postgres.socket_folder.parent == tmp_path
+    assert running.postgres.socket_folder.parent == place
     await running.child.stop()
 
 
 def test_a_socket_folder_that_others_prepared_is_refused(
-    tmp_path: Path, home_template: Path, monkeypatch: pytest.MonkeyPatch
+    place: Path, home_template: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    home = tmp_path / ("long" * 30)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(place))
+    home = place / ("long" * 30)
     copy_folder(home_template / DATA_FOLDER, home / "postgres")
     postgres = EmbeddedPostgres(home / "postgres", user="jan_user", database="jan")
     postgres.socket_folder.mkdir()
@@ -174,11 +181,11 @@ def test_a_socket_folder_that_others_prepared_is_refused(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the database as somebody else")
-async def test_root_lets_the_database_user_pass_but_not_look(server, tmp_path: Path) -> None:
-    set_mode(tmp_path, 0o700)
+async def test_root_lets_the_database_user_pass_but_not_look(server, place: Path) -> None:
+    set_mode(place, 0o700)
     running = server()
     await running.start()
-    assert mode(tmp_path) == 0o701
+    assert mode(place) == 0o701
     assert psutil.Process(running.pid()).uids().real != 0
 
 

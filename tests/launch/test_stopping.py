@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from tests.doubles.openai_upstream import Gate, OpenAIUpstream, Stream
-from tests.running_stack import StackHome, make_home, stop
+from tests.running_stack import StackHome, make_home, own_folder, stop
 from tests.waiting import until
 
 FRAMES = 6
@@ -29,7 +29,7 @@ def stack(upstream: OpenAIUpstream, home_template: Path, tmp_path: Path) -> Call
     def make(drain: str) -> StackHome:
         made = make_home(
             home_template,
-            tmp_path,
+            folder,
             JAN_PROVIDERS=json.dumps([{"name": "Scripted", "url": upstream.url, "api_key": "a key"}]),
             SHUTDOWN_TIMEOUT=drain,
         )
@@ -37,9 +37,10 @@ def stack(upstream: OpenAIUpstream, home_template: Path, tmp_path: Path) -> Call
         return made
 
     homes: list[StackHome] = []
-    yield make
-    for made in homes:
-        stop(made)
+    with own_folder() as folder:
+        yield make
+        for made in homes:
+            stop(made)
 
 
 async def begin_stream(

@@ -34,6 +34,11 @@ def test_settings_keys_exist(part: Part) -> None:
         assert 1 <= value_of(Settings(), part.port_setting) <= 65535
 
 
+@pytest.mark.parametrize("service", SERVICES, ids=name_of)
+def test_the_log_level_is_a_setting(service: Service) -> None:
+    assert service.log_setting is None or value_of(Settings(), service.log_setting) == "info"
+
+
 def test_no_two_parts_have_the_same_default_port() -> None:
     ports = [value_of(Settings(), part.port_setting) for part in PARTS if part.port_setting is not None]
     assert len(set(ports)) == len(ports)
