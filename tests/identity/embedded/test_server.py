@@ -3,30 +3,29 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 import psycopg
 import pytest
 
 from jan_server.database.engine import Database
 from jan_server.identity.sweep import sweep
 from tests.conftest import database_named
-from tests.identity.server import IdentityServer
+from tests.identity.server import IdentityServer, http
 
 
 def test_health(embedded_server: IdentityServer):
     for path in ("/health", "/health/ready", "/health/live", "/healthz"):
-        answer = httpx.get(embedded_server.url + path)
+        answer = http.get(embedded_server.url + path)
         assert (answer.status_code, answer.json()["status"]) == (200, "UP")
 
 
 def test_the_older_base_path_and_a_last_slash_are_served(embedded_server: IdentityServer):
     for path in ("/realms/jan", "/realms/jan/protocol/openid-connect/certs"):
-        plain = httpx.get(embedded_server.url + path).json()
-        assert httpx.get(f"{embedded_server.url}/auth{path}").json() == plain
-        assert httpx.get(f"{embedded_server.url}{path}/").json() == plain
+        plain = http.get(embedded_server.url + path).json()
+        assert http.get(f"{embedded_server.url}/auth{path}").json() == plain
+        assert http.get(f"{embedded_server.url}{path}/").json() == plain
     admin = embedded_server.backend_admin()
     token = admin.connection.token["access_token"]
-    answer = httpx.get(
+    answer = http.get(
         f"{embedded_server.url}/auth/admin/realms/jan/users/count",
         headers={"Authorization": f"Bearer {token}"},
     )
@@ -36,7 +35,7 @@ def test_the_older_base_path_and_a_last_slash_are_served(embedded_server: Identi
 def test_the_issuer_is_the_same_at_every_address(embedded_server: IdentityServer):
     issuer = embedded_server.settings.infrastructure.auth.keycloak.issuer
     for headers in ({}, {"host": "keycloak:8085"}, {"host": "evil.example"}):
-        found = httpx.get(
+        found = http.get(
             f"{embedded_server.url}/realms/jan/.well-known/openid-configuration", headers=headers
         ).json()
         assert found["issuer"] == issuer
@@ -45,7 +44,7 @@ def test_the_issuer_is_the_same_at_every_address(embedded_server: IdentityServer
 
 @pytest.mark.parametrize("path", ["/", "/nothing", "/realms", "/realms/jan/protocol/openid-connect/nothing"])
 def test_unknown_paths_are_not_found_in_keycloaks_words(embedded_server: IdentityServer, path: str):
-    answer = httpx.get(embedded_server.url + path)
+    answer = http.get(embedded_server.url + path)
     assert (answer.status_code, answer.json()) == (404, {"error": "HTTP 404 Not Found"})
 
 
@@ -60,7 +59,7 @@ def test_unknown_paths_are_not_found_in_keycloaks_words(embedded_server: Identit
 )
 def test_nul_characters_are_refused(embedded_server: IdentityServer, path: str):
     token = embedded_server.backend_admin().connection.token["access_token"]
-    answer = httpx.get(embedded_server.url + path, headers={"Authorization": f"Bearer {token}"})
+    answer = http.get(embedded_server.url + path, headers={"Authorization": f"Bearer {token}"})
     assert answer.status_code == 400
 
 
@@ -85,7 +84,7 @@ def test_a_user_that_makes_no_sense_is_refused_and_not_made(
 ):
     admin = embedded_server.backend_admin()
     token = admin.connection.token["access_token"]
-    answer = httpx.post(
+    answer = http.post(
         f"{embedded_server.admin}/users", json=body, headers={"Authorization": f"Bearer {token}"}
     )
     assert answer.status_code == 400, answer.text
@@ -95,14 +94,14 @@ def test_a_user_that_makes_no_sense_is_refused_and_not_made(
 def test_first_and_max_have_to_be_numbers(embedded_server: IdentityServer):
     token = embedded_server.backend_admin().connection.token["access_token"]
     for query in ("first=a", "max=b", "max=9999999999999"):
-        answer = httpx.get(
+        answer = http.get(
             f"{embedded_server.admin}/users?{query}", headers={"Authorization": f"Bearer {token}"}
         )
         assert answer.status_code == 400
 
 
 def test_the_api_is_documented(embedded_server: IdentityServer):
-    document = httpx.get(f"{embedded_server.url}/api/swagger/doc.json").json()
+    document = http.get(f"{embedded_server.url}/api/swagger/doc.json").json()
     assert document["info"]["title"] == "Identity"
     assert "/realms/{realm}/protocol/openid-connect/token" in document["paths"]
     assert "/admin/realms/{realm}/users/{user_id}" in document["paths"]
@@ -114,7 +113,7 @@ def test_log_ins_at_once_do_not_hold_up_others(embedded_server: IdentityServer):
     with ThreadPoolExecutor(12) as pool:
         log_ins = [pool.submit(embedded_server.log_in, users[number % 3]) for number in range(24)]
         while not all(log_in.done() for log_in in log_ins):
-            assert httpx.get(f"{embedded_server.url}/realms/jan").status_code == 200
+            assert http.get(f"{embedded_server.url}/realms/jan").status_code == 200
             answered_meanwhile += 1
         assert all(log_in.result()["access_token"] for log_in in log_ins)
     # Were passwords hashed on the loop, hardly a request would come through between two of them.
@@ -125,7 +124,7 @@ def test_an_account_that_two_make_at_once_exists_once(embedded_server: IdentityS
     token = embedded_server.backend_admin().connection.token["access_token"]
 
     def make(_: int) -> int:
-        return httpx.post(
+        return http.post(
             f"{embedded_server.admin}/users",
             json={"email": "at-once@example.org", "enabled": True},
             headers={"Authorization": f"Bearer {token}"},

@@ -2,12 +2,11 @@
 
 import base64
 
-import httpx
 import pytest
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from jan_server.identity.keys import key_id, read_private_key
-from tests.identity.server import IdentityServer
+from tests.identity.server import IdentityServer, http
 
 
 def test_discovery_names_the_fixed_issuer_and_the_endpoints(identity_server: IdentityServer):
@@ -47,12 +46,12 @@ def test_the_realm_shows_its_public_key(identity_server: IdentityServer):
 
 def test_an_unknown_realm_is_not_found(identity_server: IdentityServer):
     for path in ("", "/.well-known/openid-configuration", "/protocol/openid-connect/certs"):
-        answer = httpx.get(f"{identity_server.url}/realms/nobodys{path}")
+        answer = http.get(f"{identity_server.url}/realms/nobodys{path}")
         assert answer.status_code == 404
         assert answer.json() == {"error": "Realm does not exist"}
 
 
 @pytest.mark.parametrize("path", ["/protocol/openid-connect/certs", "/.well-known/openid-configuration"])
 def test_any_page_may_read_what_is_public(identity_server: IdentityServer, path: str):
-    answer = httpx.get(f"{identity_server.url}/realms/jan{path}", headers={"Origin": "https://app.example"})
+    answer = http.get(f"{identity_server.url}/realms/jan{path}", headers={"Origin": "https://app.example"})
     assert answer.headers["access-control-allow-origin"] == "https://app.example"

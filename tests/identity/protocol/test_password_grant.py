@@ -3,11 +3,10 @@
 import time
 from collections.abc import Callable
 
-import httpx
 import pytest
 from keycloak.exceptions import KeycloakAuthenticationError
 
-from tests.identity.server import APPLICATION_ADMIN_PASSWORD, PASSWORD, IdentityServer, User
+from tests.identity.server import APPLICATION_ADMIN_PASSWORD, PASSWORD, IdentityServer, User, http
 
 
 def test_the_answer_has_every_member_that_callers_rely_on(identity_server: IdentityServer, user: User):
@@ -190,7 +189,7 @@ def test_an_unknown_scope_is_refused(identity_server: IdentityServer, user: User
 
 
 def test_a_parameter_that_comes_twice_is_refused(identity_server: IdentityServer):
-    answer = httpx.post(
+    answer = http.post(
         f"{identity_server.protocol}/token",
         content="grant_type=password&grant_type=password&client_id=jan-client",
         headers={"content-type": "application/x-www-form-urlencoded"},
@@ -199,15 +198,15 @@ def test_a_parameter_that_comes_twice_is_refused(identity_server: IdentityServer
 
 
 def test_the_wrong_method_is_405(identity_server: IdentityServer):
-    assert httpx.get(f"{identity_server.protocol}/token").status_code == 405
+    assert http.get(f"{identity_server.protocol}/token").status_code == 405
 
 
 def test_only_pages_of_the_client_may_read_tokens(identity_server: IdentityServer, user: User):
     form = {"grant_type": "password", "client_id": "jan-client", "username": user.email, "password": PASSWORD}
     for origin, allowed in (("http://localhost:3000", True), ("http://evil.example", False)):
-        answer = httpx.post(f"{identity_server.protocol}/token", data=form, headers={"Origin": origin})
+        answer = http.post(f"{identity_server.protocol}/token", data=form, headers={"Origin": origin})
         assert (answer.headers.get("access-control-allow-origin") == origin) is allowed
-    preflight = httpx.options(
+    preflight = http.options(
         f"{identity_server.protocol}/token",
         headers={"Origin": "http://localhost:3000", "Access-Control-Request-Method": "POST"},
     )

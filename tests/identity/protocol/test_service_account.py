@@ -4,7 +4,7 @@ import httpx
 import pytest
 from keycloak.exceptions import KeycloakPostError
 
-from tests.identity.server import BACKEND_SECRET, IdentityServer, User
+from tests.identity.server import BACKEND_SECRET, IdentityServer, User, http
 
 
 def test_client_credentials_give_an_access_token_alone(identity_server: IdentityServer):
@@ -25,7 +25,7 @@ def test_client_credentials_give_an_access_token_alone(identity_server: Identity
 
 
 def test_the_secret_may_travel_in_a_basic_header(identity_server: IdentityServer):
-    answer = httpx.post(
+    answer = http.post(
         f"{identity_server.protocol}/token",
         data={"grant_type": "client_credentials"},
         auth=("backend", BACKEND_SECRET),
@@ -35,7 +35,9 @@ def test_the_secret_may_travel_in_a_basic_header(identity_server: IdentityServer
 
 def _backend(identity_server: IdentityServer) -> httpx.Client:
     token = identity_server.backend().token(grant_type="client_credentials")["access_token"]
-    return httpx.Client(base_url=identity_server.admin, headers={"Authorization": f"Bearer {token}"})
+    return httpx.Client(
+        verify=False, base_url=identity_server.admin, headers={"Authorization": f"Bearer {token}"}
+    )
 
 
 def test_it_may_manage_users_and_groups_and_see_the_realm(identity_server: IdentityServer, user: User):
@@ -78,7 +80,7 @@ def test_it_may_not_change_the_realm_or_see_clients(
 
 def test_it_may_not_see_the_master_realm(identity_server: IdentityServer):
     token = identity_server.backend().token(grant_type="client_credentials")["access_token"]
-    answer = httpx.get(
+    answer = http.get(
         f"{identity_server.url}/admin/realms/master/users", headers={"Authorization": f"Bearer {token}"}
     )
     assert answer.status_code == 403
@@ -100,8 +102,8 @@ def test_a_user_with_a_right_may_use_it_and_no_other(identity_server: IdentitySe
     master.assign_client_role(user.id, management, [master.get_client_role(management, "view-users")])
     token = identity_server.log_in(user, client="jan-admin")["access_token"]
     headers = {"Authorization": f"Bearer {token}"}
-    assert httpx.get(f"{identity_server.admin}/users", headers=headers).status_code == 200
-    refused = httpx.delete(f"{identity_server.admin}/users/{user.id}", headers=headers)
+    assert http.get(f"{identity_server.admin}/users", headers=headers).status_code == 200
+    refused = http.delete(f"{identity_server.admin}/users/{user.id}", headers=headers)
     assert refused.status_code == 403
 
 
@@ -115,18 +117,18 @@ def test_without_a_good_token_nobody_gets_in(identity_server: IdentityServer, us
         {"Authorization": f"Bearer {body['refresh_token']}"},
         {"Authorization": f"Bearer {body['id_token']}"},
     ):
-        answer = httpx.get(f"{identity_server.admin}/users", headers=headers)
+        answer = http.get(f"{identity_server.admin}/users", headers=headers)
         assert (answer.status_code, answer.json()) == (401, {"error": "HTTP 401 Unauthorized"})
     # A good token without any right.
     headers = {"Authorization": f"Bearer {body['access_token']}"}
-    assert httpx.get(f"{identity_server.admin}/users", headers=headers).status_code == 403
+    assert http.get(f"{identity_server.admin}/users", headers=headers).status_code == 403
     identity_server.openid().logout(body["refresh_token"])
-    assert httpx.get(f"{identity_server.admin}/users", headers=headers).status_code == 401
+    assert http.get(f"{identity_server.admin}/users", headers=headers).status_code == 401
 
 
 def test_an_unknown_realm_is_not_found(identity_server: IdentityServer):
     token = identity_server.backend().token(grant_type="client_credentials")["access_token"]
-    answer = httpx.get(
+    answer = http.get(
         f"{identity_server.url}/admin/realms/nobodys/users", headers={"Authorization": f"Bearer {token}"}
     )
     assert (answer.status_code, answer.json()) == (404, {"error": "Realm not found."})

@@ -3,11 +3,11 @@
 import httpx
 import pytest
 
-from tests.identity.server import BACKEND_SECRET, IdentityServer, User
+from tests.identity.server import BACKEND_SECRET, IdentityServer, User, http
 
 
 def _userinfo(identity_server: IdentityServer, token: str) -> httpx.Response:
-    return httpx.get(f"{identity_server.protocol}/userinfo", headers={"Authorization": f"Bearer {token}"})
+    return http.get(f"{identity_server.protocol}/userinfo", headers={"Authorization": f"Bearer {token}"})
 
 
 def test_userinfo_says_who_somebody_is(identity_server: IdentityServer, user: User):
@@ -17,7 +17,7 @@ def test_userinfo_says_who_somebody_is(identity_server: IdentityServer, user: Us
     assert found["email"] == found["preferred_username"] == user.email
     assert found["email_verified"] is False
     assert found["groups"] == ["/standard"]
-    posted = httpx.post(
+    posted = http.post(
         f"{identity_server.protocol}/userinfo", headers={"Authorization": f"Bearer {body['access_token']}"}
     )
     assert posted.json() == found
@@ -25,7 +25,7 @@ def test_userinfo_says_who_somebody_is(identity_server: IdentityServer, user: Us
 
 def test_userinfo_needs_a_good_token_with_openid(identity_server: IdentityServer, user: User):
     body = identity_server.log_in(user)
-    answer = httpx.get(f"{identity_server.protocol}/userinfo")
+    answer = http.get(f"{identity_server.protocol}/userinfo")
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"].startswith("Bearer")
     for token in ("nonsense", body["refresh_token"], body["access_token"][:-6] + "AAAAAA"):
@@ -67,7 +67,7 @@ def test_introspection_tells_good_from_bad(identity_server: IdentityServer, user
 def test_introspection_is_for_confidential_clients(
     identity_server: IdentityServer, form: dict[str, str], auth: tuple[str, str] | None, status: int
 ):
-    answer = httpx.post(f"{identity_server.protocol}/token/introspect", data=form, auth=auth)
+    answer = http.post(f"{identity_server.protocol}/token/introspect", data=form, auth=auth)
     assert answer.status_code == status
     assert answer.json()["error"] == "invalid_request"
 
@@ -75,7 +75,7 @@ def test_introspection_is_for_confidential_clients(
 def test_a_revoked_refresh_token_ends_its_session(identity_server: IdentityServer, user: User):
     body = identity_server.log_in(user)
     form = {"client_id": "jan-client", "token": body["refresh_token"]}
-    assert httpx.post(f"{identity_server.protocol}/revoke", data=form).status_code == 200
+    assert http.post(f"{identity_server.protocol}/revoke", data=form).status_code == 200
     assert identity_server.refresh(body["refresh_token"]).status_code == 400
     assert _userinfo(identity_server, body["access_token"]).status_code == 401
 
@@ -85,7 +85,7 @@ def test_a_revoked_access_token_is_refused_and_its_session_goes_on(
 ):
     body = identity_server.log_in(user)
     form = {"client_id": "jan-client", "token": body["access_token"]}
-    assert httpx.post(f"{identity_server.protocol}/revoke", data=form).status_code == 200
+    assert http.post(f"{identity_server.protocol}/revoke", data=form).status_code == 200
     assert _userinfo(identity_server, body["access_token"]).status_code == 401
     renewed = identity_server.refresh(body["refresh_token"]).json()
     assert _userinfo(identity_server, renewed["access_token"]).status_code == 200
@@ -94,10 +94,10 @@ def test_a_revoked_access_token_is_refused_and_its_session_goes_on(
 def test_only_its_own_client_revokes_a_token(identity_server: IdentityServer, user: User):
     body = identity_server.log_in(user)
     url = f"{identity_server.protocol}/revoke"
-    other = httpx.post(url, data={"client_id": "jan-admin", "token": body["refresh_token"]})
+    other = http.post(url, data={"client_id": "jan-admin", "token": body["refresh_token"]})
     assert (other.status_code, other.json()["error"]) == (400, "invalid_request")
-    assert httpx.post(url, data={"token": body["refresh_token"]}).status_code == 401
-    assert httpx.post(url, data={"client_id": "jan-client"}).status_code == 400
+    assert http.post(url, data={"token": body["refresh_token"]}).status_code == 401
+    assert http.post(url, data={"client_id": "jan-client"}).status_code == 400
     assert identity_server.refresh(body["refresh_token"]).status_code == 200
 
 
@@ -108,9 +108,9 @@ def test_a_log_out_needs_the_clients_own_refresh_token(identity_server: Identity
         {"client_id": "jan-client", "refresh_token": "nonsense"},
         {"client_id": "jan-admin", "refresh_token": body["refresh_token"]},
     ):
-        answer = httpx.post(url, data=form)
+        answer = http.post(url, data=form)
         assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
     form = {"client_id": "jan-client", "refresh_token": body["refresh_token"]}
-    assert httpx.post(url, data=form).status_code == 204
-    assert httpx.post(url, data=form).status_code == 204
+    assert http.post(url, data=form).status_code == 204
+    assert http.post(url, data=form).status_code == 204
     assert _userinfo(identity_server, body["access_token"]).status_code == 401
