@@ -142,8 +142,9 @@ async def store_exchange(
         Missing: The conversation or its branch was deleted in the meantime.
     """
     conversation = exchange.conversation or await create_conversation(
-        session, exchange.user_id, referrer=exchange.choice.referrer, conv_id=exchange.id
+        session, exchange.user_id, title=title, referrer=exchange.choice.referrer, conv_id=exchange.id
     )
+    # A title that was cut is not the same once it is cleaned again.
     if title is not None and title != conversation.title:
         await retitle_conversation(session, conversation, title)
     if exchange.store:

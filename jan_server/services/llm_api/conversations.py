@@ -19,6 +19,7 @@ from jan_server.http.pagination import PageRequest
 from jan_server.services.llm_api.pages import Page, read_page
 from jan_server.services.llm_api.projects import find_project
 from jan_server.services.llm_api.refusals import Invalid, Missing
+from jan_server.services.llm_api.share_revocation import revoke_shares_of_deleted_conversations
 from jan_server.services.llm_api.tables.branch import BRANCHES
 from jan_server.services.llm_api.tables.conversation import CONVERSATIONS
 from jan_server.services.llm_api.titles import LOCK_KEY, UNTITLED, clean_title
@@ -70,6 +71,44 @@ _COLUMNS = (
 )
 
 _ALIVE = CONVERSATIONS.c.deleted_at.is_(None)
+
+_MADE = (
+    insert(CONVERSATIONS)
+    .values(
+        **{
+            name: bindparam(f"new_{name}", type_=CONVERSATIONS.c[name].type)
+            for name in (
+                "public_id",
+                "user_id",
+                "title",
+                "metadata",
+                "referrer",
+                "project_id",
+                "project_public_id",
+            )
+        },
+        # The database's clock alone decides the order of the list, whichever process writes.
+        created_at=func.statement_timestamp(),
+        updated_at=func.statement_timestamp(),
+    )
+    .returning(*_COLUMNS)
+    .cte("made")
+)
+_CREATE = select(_MADE).add_cte(
+    insert(BRANCHES)
+    .from_select(["conversation_id", "name"], select(_MADE.c.id, literal(MAIN)), include_defaults=False)
+    .cte("branch")
+)
+_RETITLE = (
+    update(CONVERSATIONS)
+    .where(
+        CONVERSATIONS.c.id == bindparam("conversation"),
+        _ALIVE,
+        CONVERSATIONS.c.metadata[LOCK_KEY].astext.is_distinct_from(_LOCKED),
+    )
+    .values(title=bindparam("new_title"), updated_at=func.clock_timestamp())
+    .returning(CONVERSATIONS.c.id)
+)
 
 # Made once: telling that a statement made anew is the same costs as much as running it.
 _FIND = select(*_COLUMNS).where(
@@ -185,22 +224,15 @@ async def create_conversation(
     project = await find_project(session, user_id, project_id) if project_id else None
     title = clean_title(title or "")
     values = {
-        "public_id": conv_id or public_id("conv"),
-        "user_id": user_id,
-        "title": None if title == UNTITLED else title or None,
-        "metadata": {LOCK_KEY: _UNLOCKED, **(metadata or {})},
-        "referrer": referrer,
-        "project_id": project.id if project else None,
-        "project_public_id": project.public_id if project else None,
-        # The database's clock alone decides the order of the list, whichever process writes.
-        "created_at": func.statement_timestamp(),
-        "updated_at": func.statement_timestamp(),
+        "new_public_id": conv_id or public_id("conv"),
+        "new_user_id": user_id,
+        "new_title": None if title == UNTITLED else title or None,
+        "new_metadata": {LOCK_KEY: _UNLOCKED, **(metadata or {})},
+        "new_referrer": referrer,
+        "new_project_id": project.id if project else None,
+        "new_project_public_id": project.public_id if project else None,
     }
-    made = insert(CONVERSATIONS).values(values).returning(*_COLUMNS).cte("made")
-    branch = insert(BRANCHES).from_select(
-        ["conversation_id", "name"], select(made.c.id, literal(MAIN)), include_defaults=False
-    )
-    row = (await execute(session, select(made).add_cte(branch.cte("branch")))).one()
+    row = (await execute(session, _CREATE, values)).one()
     return Conversation(*row)
 
 
@@ -255,17 +287,8 @@ async def retitle_conversation(session: AsyncSession, conversation: Conversation
 
     A title that a person locked in the meantime stays.
     """
-    statement = (
-        update(CONVERSATIONS)
-        .where(
-            CONVERSATIONS.c.id == conversation.id,
-            _ALIVE,
-            CONVERSATIONS.c.metadata[LOCK_KEY].astext.is_distinct_from(_LOCKED),
-        )
-        .values(title=title, updated_at=func.clock_timestamp())
-        .returning(CONVERSATIONS.c.id)
-    )
-    return (await execute(session, statement)).one_or_none() is not None
+    parameters = {"conversation": conversation.id, "new_title": title}
+    return (await execute(session, _RETITLE, parameters)).one_or_none() is not None
 
 
 async def activate(session: AsyncSession, conversation: Conversation, branch: str) -> Conversation:
@@ -279,13 +302,13 @@ async def touch_conversation(session: AsyncSession, conversation: Conversation) 
 
 
 async def delete_conversation(session: AsyncSession, conversation: Conversation) -> None:
-    """Delete a conversation; `Missing` when it is gone already."""
+    """Delete a conversation and revoke what is shared of it; `Missing` when it is gone already."""
     if await _delete(session, conversation.user_id, conversation.id) == 0:
         raise _missing()
 
 
 async def delete_conversations(session: AsyncSession, user_id: int) -> int:
-    """Delete all conversations of a user; returns how many there were."""
+    """Delete all conversations of a user and revoke their shares; returns how many there were."""
     return await _delete(session, user_id)
 
 
@@ -301,7 +324,10 @@ async def _delete(session: AsyncSession, user_id: int, conversation_id: int | No
         .returning(CONVERSATIONS.c.id)
         .cte("gone")
     )
-    return int((await execute(session, select(func.count()).select_from(gone))).scalar_one())
+    count = int((await execute(session, select(func.count()).select_from(gone))).scalar_one())
+    if count:
+        await revoke_shares_of_deleted_conversations(session, user_id)
+    return count
 
 
 async def _write(
