@@ -70,7 +70,7 @@ class RealmRow(IdentityTable, table=True):
     name: str = Field(unique=True, max_length=255)
     settings: dict[str, Any] = _json(dict)
     version: int = 1
-    secret: str
+    secret: str = Field(sa_type=Text)
     secret_id: str = Field(default_factory=new_id, max_length=64)
     not_before: int = 0
 
@@ -82,8 +82,8 @@ class RealmKeyRow(IdentityTable, table=True):
 
     realm_id: str = _owner("realms", primary_key=True)
     kid: str = Field(primary_key=True, max_length=64)
-    private_key: str
-    certificate: str
+    private_key: str = Field(sa_type=Text)
+    certificate: str = Field(sa_type=Text)
     status: str = Field(default="ACTIVE", max_length=16)
     priority: int = 100
     provider_id: str = Field(default_factory=new_id, max_length=64)
@@ -101,7 +101,7 @@ class ClientRow(IdentityTable, table=True):
     id: str = Field(default_factory=new_id, primary_key=True, max_length=64)
     realm_id: str = _owner("realms")
     client_id: str = Field(max_length=255)
-    secret: str = ""
+    secret: str = Field(default="", sa_type=Text)
     settings: dict[str, Any] = _json(dict)
 
 
@@ -127,7 +127,7 @@ class RoleRow(IdentityTable, table=True):
     realm_id: str = _owner("realms")
     client_id: str | None = _owner("clients", nullable=True)
     name: str = Field(max_length=255)
-    description: str = ""
+    description: str = Field(default="", sa_type=Text)
     attributes: dict[str, list[str]] = _json(dict)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Callable, Iterator
 
 import psycopg
@@ -17,7 +18,7 @@ def embedded_server(
     postgres_url: str, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[IdentityServer]:
     """The embedded issuer, with a database of its own."""
-    name = "identity_server"
+    name = f"identity_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(f'create database "{name}" template "{migrated_template}"')
     settings = settings_for_tests(redirect_uris=("http://localhost:9999/exact",))

@@ -85,6 +85,7 @@ class IdentityServer:
     master_user: str
     master_password: str
     real: bool
+    database_url: str = ""
     _admins: dict[str, KeycloakAdmin] = field(default_factory=dict)
 
     @property
@@ -122,6 +123,11 @@ class IdentityServer:
                 self.url, realm_name="jan", client_id="backend", client_secret_key=BACKEND_SECRET
             )
         return self._admins["backend"]
+
+    def backend_headers(self) -> dict[str, str]:
+        """The credential of the services' account, for calls without python-keycloak."""
+        token = self.backend().token(grant_type="client_credentials")["access_token"]
+        return {"Authorization": f"Bearer {token}"}
 
     def token(self, **form: str) -> httpx.Response:
         """Ask the token endpoint."""
@@ -192,6 +198,7 @@ def served(settings: Settings, database_url: str, home: Path) -> Iterator[Identi
             master_user=settings.infrastructure.auth.keycloak.admin_user,
             master_password=MASTER_PASSWORD,
             real=False,
+            database_url=database_url,
         )
     finally:
         server[0].should_exit = True

@@ -5,10 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine
 
-from jan_server.database.engine import Database
+from jan_server.database.engine import Database, sqlalchemy_url
+from jan_server.database.migrate import VERSION_TABLE
 from jan_server.identity.sweep import sweep
-from tests.conftest import database_named
+from jan_server.identity.tables import SCHEMA, IdentityTable
 from tests.identity.server import IdentityServer, http
 
 
@@ -23,11 +27,10 @@ def test_the_older_base_path_and_a_last_slash_are_served(embedded_server: Identi
         plain = http.get(embedded_server.url + path).json()
         assert http.get(f"{embedded_server.url}/auth{path}").json() == plain
         assert http.get(f"{embedded_server.url}{path}/").json() == plain
-    admin = embedded_server.backend_admin()
-    token = admin.connection.token["access_token"]
+    headers = embedded_server.backend_headers()
     answer = http.get(
         f"{embedded_server.url}/auth/admin/realms/jan/users/count",
-        headers={"Authorization": f"Bearer {token}"},
+        headers=headers,
     )
     assert answer.status_code == 200
 
@@ -58,8 +61,8 @@ def test_unknown_paths_are_not_found_in_keycloaks_words(embedded_server: Identit
     ],
 )
 def test_nul_characters_are_refused(embedded_server: IdentityServer, path: str):
-    token = embedded_server.backend_admin().connection.token["access_token"]
-    answer = http.get(embedded_server.url + path, headers={"Authorization": f"Bearer {token}"})
+    headers = embedded_server.backend_headers()
+    answer = http.get(embedded_server.url + path, headers=headers)
     assert answer.status_code == 400
 
 
@@ -83,20 +86,16 @@ def test_a_user_that_makes_no_sense_is_refused_and_not_made(
     embedded_server: IdentityServer, body: dict[str, object]
 ):
     admin = embedded_server.backend_admin()
-    token = admin.connection.token["access_token"]
-    answer = http.post(
-        f"{embedded_server.admin}/users", json=body, headers={"Authorization": f"Bearer {token}"}
-    )
+    headers = embedded_server.backend_headers()
+    answer = http.post(f"{embedded_server.admin}/users", json=body, headers=headers)
     assert answer.status_code == 400, answer.text
     assert admin.get_users({"email": "x@example.org", "exact": True}) == []
 
 
 def test_first_and_max_have_to_be_numbers(embedded_server: IdentityServer):
-    token = embedded_server.backend_admin().connection.token["access_token"]
+    headers = embedded_server.backend_headers()
     for query in ("first=a", "max=b", "max=9999999999999"):
-        answer = http.get(
-            f"{embedded_server.admin}/users?{query}", headers={"Authorization": f"Bearer {token}"}
-        )
+        answer = http.get(f"{embedded_server.admin}/users?{query}", headers=headers)
         assert answer.status_code == 400
 
 
@@ -121,13 +120,13 @@ def test_log_ins_at_once_do_not_hold_up_others(embedded_server: IdentityServer):
 
 
 def test_an_account_that_two_make_at_once_exists_once(embedded_server: IdentityServer):
-    token = embedded_server.backend_admin().connection.token["access_token"]
+    headers = embedded_server.backend_headers()
 
     def make(_: int) -> int:
         return http.post(
             f"{embedded_server.admin}/users",
             json={"email": "at-once@example.org", "enabled": True},
-            headers={"Authorization": f"Bearer {token}"},
+            headers=headers,
         ).status_code
 
     with ThreadPoolExecutor(6) as pool:
@@ -135,8 +134,22 @@ def test_an_account_that_two_make_at_once_exists_once(embedded_server: IdentityS
     assert answers == [201] + [409] * 5
 
 
-def test_what_has_run_out_is_swept_away(embedded_server: IdentityServer, postgres_url: str):
-    url = database_named(postgres_url, "identity_server")
+def test_the_migrations_make_the_tables_that_the_code_knows(database_url: str):
+    engine = create_engine(sqlalchemy_url(database_url))
+    with engine.connect() as connection:
+        options = {
+            "include_schemas": True,
+            "include_name": lambda name, kind, _: kind != "schema" or name == SCHEMA,
+            "include_object": lambda thing, name, kind, *_: name != VERSION_TABLE,
+        }
+        context = MigrationContext.configure(connection, opts=options)
+        differences = compare_metadata(context, IdentityTable.metadata)
+    engine.dispose()
+    assert differences == []
+
+
+def test_what_has_run_out_is_swept_away(embedded_server: IdentityServer):
+    url = embedded_server.database_url
     kept, gone = embedded_server.new_user(), embedded_server.new_user()
     good, old = embedded_server.log_in(kept), embedded_server.log_in(gone)
     with psycopg.connect(url) as connection:
