@@ -17,9 +17,9 @@ from jan_server.database import migrate
 from jan_server.http.client import open_client
 from jan_server.http.context import ServiceContext
 from jan_server.settings.tree import Settings
-from tests.running_stack import home_template, running_stack, stack_home
+from tests.running_stack import home_template, running_database, running_stack, stack_home
 
-__all__ = ["home_template", "running_stack", "stack_home"]
+__all__ = ["home_template", "running_database", "running_stack", "stack_home"]
 
 
 @pytest.fixture(scope="session")

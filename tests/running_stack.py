@@ -14,8 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from typer.testing import CliRunner, Result
 
+from jan_cli.main import app
 from jan_server.launch.database import DATA_FOLDER
 from jan_server.launch.postgres import EmbeddedPostgres
 from jan_server.launch.state import PartState, Phase, running_pid, running_state
@@ -54,7 +57,7 @@ class StackHome:
         own = {
             all_keys()[part.port_setting].variables[-1]: str(self.ports[part.name])
             for part in PARTS
-            if part.port_setting is not None
+            if part.port_setting is not None and part.name in self.ports
         }
         return {**inherited, **own, "JAN__SERVER__PUBLIC_HOST": "127.0.0.1", **self.environment}
 
@@ -75,6 +78,20 @@ class StackHome:
             timeout=COMMAND_SECONDS,
             check=False,
         )
+
+    def inside(self, *arguments: str) -> Result:
+        """Run a `jan` command in this process: quicker, for commands that start and change nothing."""
+        given = {name: value for name, value in self.variables.items() if os.environ.get(name) != value}
+        without = {name: None for name in os.environ if name not in self.variables}
+        command = ["--home", str(self.home), *arguments]
+        return CliRunner().invoke(app, command, env={**without, **given})
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        """Ask the running database of this home."""
+        url = EmbeddedPostgres(self.home / DATA_FOLDER, user="jan_user", database="jan_llm_api").url()
+        with psycopg.connect(url, autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
 
     def must(self, *arguments: str) -> str:
         """Run a `jan` command that must succeed, and give what it printed."""
@@ -166,6 +183,16 @@ def stack_home(home_template: Path) -> Iterator[StackHome]:
     """A configured home in which nothing runs yet; what a test starts there is stopped."""
     with own_folder() as folder:
         made = make_home(home_template, folder)
+        yield made
+        stop(made)
+
+
+@pytest.fixture(scope="session")
+def running_database(home_template: Path) -> Iterator[StackHome]:
+    """A running platform that is nothing but an empty database; tests leave it running."""
+    with own_folder() as folder:
+        made = make_home(home_template, folder)
+        made.must("up", "-d", "postgres")
         yield made
         stop(made)
 

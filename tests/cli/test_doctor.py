@@ -44,9 +44,9 @@ def test_a_machine_without_configuration_is_told_what_comes_first(tmp_path: Path
 
 
 def test_everything_about_a_configured_home_is_examined(stack_home: StackHome) -> None:
-    done = stack_home.jan("doctor", "--json")
+    done = stack_home.inside("doctor", "--json")
     findings = by_subject(done.stdout)
-    assert done.returncode == 0
+    assert done.exit_code == 0
     assert findings["configuration"][0]["level"] == "ok"
     assert findings["secrets"][0]["level"] == "ok"
     assert findings["ports"][0]["level"] == "ok"
@@ -56,34 +56,34 @@ def test_everything_about_a_configured_home_is_examined(stack_home: StackHome) -
 
 def test_a_busy_port_is_an_error_with_a_remedy(stack_home: StackHome) -> None:
     with socket.create_server(("127.0.0.1", stack_home.ports["gateway"])):
-        done = stack_home.jan("doctor", "--json")
+        done = stack_home.inside("doctor", "--json")
     [finding] = by_subject(done.stdout)["ports"]
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert f"Port {stack_home.ports['gateway']} of gateway" in finding["message"]
     assert "infrastructure.gateway.kong.http_port" in finding["remedy"]
 
 
 def test_a_wrong_configuration_is_an_error_that_names_the_key(stack_home: StackHome) -> None:
     (stack_home.home / "jan.yaml").write_text("services:\n  llm_api:\n    http_prt: 1\n")
-    done = stack_home.jan("doctor", "--json")
+    done = stack_home.inside("doctor", "--json")
     [finding] = by_subject(done.stdout)["configuration"]
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert "services.llm_api.http_prt" in finding["message"]
     assert "did you mean services.llm_api.http_port" in finding["message"]
 
 
 def test_secrets_that_others_can_read_are_a_warning(stack_home: StackHome) -> None:
     (stack_home.home / ".env").chmod(0o644)
-    [finding] = by_subject(stack_home.jan("doctor", "--json").stdout)["secrets"]
+    [finding] = by_subject(stack_home.inside("doctor", "--json").stdout)["secrets"]
     assert finding["level"] == "warning"
     assert finding["remedy"].startswith("chmod 600 ")
 
 
 def test_a_database_that_does_not_answer_is_an_error(stack_home: StackHome) -> None:
     stack_home.environment["DATABASE_URL"] = "postgresql://jan:not-this@127.0.0.1:1/jan"
-    done = stack_home.jan("doctor", "--json")
+    done = stack_home.inside("doctor", "--json")
     [finding] = by_subject(done.stdout)["database"]
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert finding["message"].startswith("DATABASE_URL: ")
     assert "not-this" not in done.stdout
 

@@ -14,9 +14,8 @@ def test_nothing_runs(tmp_path) -> None:
     assert "Start it: jan up" in result.stderr
 
 
-def test_every_part_is_asked_for_its_health(stack_home: StackHome) -> None:
-    stack_home.must("up", "-d", "postgres")
-    status = stack_home.status()
+def test_every_part_is_asked_for_its_health(running_database: StackHome) -> None:
+    status = running_database.status()
     assert status["running"]
     assert status["state"] == "ready"
     assert status["memory_bytes"] > 0
@@ -25,10 +24,10 @@ def test_every_part_is_asked_for_its_health(stack_home: StackHome) -> None:
     assert postgres["memory_bytes"] > 0
     assert postgres["uptime_seconds"] >= 0
 
-    table = stack_home.must("status")
-    assert "postgres" in table
-    assert "ready" in table
-    assert f"pid {stack_home.server_pid()}" in table
+    table = running_database.inside("status")
+    assert table.exit_code == 0
+    assert "postgres" in table.stdout
+    assert f"pid {running_database.server_pid()}" in table.stdout
 
 
 @pytest.mark.parametrize(

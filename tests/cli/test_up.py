@@ -6,47 +6,59 @@ import subprocess
 from pathlib import Path
 
 from jan_cli.commands.up import sample_request
+from jan_server.launch.state import Phase, read_state
 from tests.builtin_model import give_builtin_model
 from tests.running_stack import StackHome
 from tests.waiting import wait_until
 
 
-def test_without_configuration_it_says_what_to_do(tmp_path: Path, stack_home: StackHome) -> None:
-    done = StackHome(tmp_path / "other", stack_home.ports).jan("up")
-    assert done.returncode == 1
+def test_without_configuration_it_says_what_to_do(tmp_path: Path) -> None:
+    done = StackHome(tmp_path / "other", {}).inside("up")
+    assert done.exit_code == 1
     assert done.stderr.endswith(
         "There is no configuration in {} yet.\n  Make one: jan quickstart\n".format(tmp_path / "other")
     )
 
 
 def test_up_twice_changes_nothing_and_down_stops(stack_home: StackHome) -> None:
-    first = stack_home.jan("up", "-d", "postgres")
-    assert first.returncode == 0
-    assert "postgres     ready (" in first.stderr
-    pid = stack_home.server_pid()
+    home = stack_home.home
+    (home / "models/model.gguf").write_text("kept")
+    first = stack_home.jan("up", "-d", "--json", "postgres")
+    state = json.loads(first.stdout)
+    assert (first.returncode, state["phase"]) == (0, "ready")
+    assert [part["name"] for part in state["parts"]] == ["postgres"]
 
     again = stack_home.jan("up", "-d", "postgres")
     assert again.returncode == 0
-    assert f"already running (pid {pid}); nothing was changed" in again.stderr
-    assert stack_home.server_pid() == pid
-    assert json.loads(stack_home.must("up", "--json"))["pid"] == pid
+    assert f"already running (pid {state['pid']}); nothing was changed" in again.stderr
+    assert json.loads(stack_home.inside("up", "--json").stdout)["pid"] == state["pid"]
 
-    down = stack_home.jan("down")
-    assert down.returncode == 0
+    refused = stack_home.inside("down", "--clean")
+    assert (refused.exit_code, "Add --yes" in refused.stderr) == (1, True)
+    assert stack_home.server_pid() == state["pid"]
+
+    down = stack_home.inside("down")
+    assert down.exit_code == 0
     assert down.stderr.startswith("Stopped (")
     assert stack_home.server_pid() == 0
-    assert "not running" in stack_home.jan("down").stderr
+
+    clean = stack_home.inside("down", "--clean", "--yes")
+    assert clean.exit_code == 0
+    assert "not running" in clean.stderr
+    assert sorted(path.name for path in home.iterdir()) == [".env", "jan.yaml", "models"]
+    assert (home / "models/model.gguf").exists()
 
 
 def test_in_the_foreground_it_runs_until_it_is_interrupted(stack_home: StackHome) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        running = stack_home.popen("up", "postgres", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        wait_until(lambda: stack_home.is_ready("postgres"))
-        running.send_signal(number)
-        shown, said = running.communicate(timeout=30)
-        assert running.returncode == 0
-        assert "Ctrl-C stops it" in shown
-        assert said.endswith("Stopping … (Ctrl-C again hurries)\nStopped.\n")
+    running = stack_home.popen("up", "postgres", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_until(lambda: stack_home.is_ready("postgres"))
+    wait_until(lambda: read_state(stack_home.home).phase is Phase.READY)
+    running.send_signal(signal.SIGINT)
+    shown, said = running.communicate(timeout=30)
+    assert running.returncode == 0
+    assert "Ctrl-C stops it" in shown
+    assert "postgres     ready (" in said
+    assert said.endswith("Stopping … (Ctrl-C again hurries)\nStopped.\n")
 
 
 def test_a_failed_start_shows_the_last_log_lines(stack_home: StackHome) -> None:
@@ -62,36 +74,26 @@ def test_a_failed_start_shows_the_last_log_lines(stack_home: StackHome) -> None:
         assert stack_home.server_pid() == 0
 
 
-def test_mistakes_are_found_before_anything_starts(stack_home: StackHome) -> None:
-    service = stack_home.jan("up", "-d", "gatway")
-    assert (service.returncode, "did you mean gateway?" in service.stderr) == (1, True)
-    profile = stack_home.jan("up", "-d", "--profile", "locl")
-    assert (profile.returncode, "local" in profile.stderr) == (1, True)
-    (stack_home.home / "jan.yaml").write_text("server:\n  drain_timeout: soon\n")
-    setting = stack_home.jan("up", "-d")
-    assert (setting.returncode, "server.drain_timeout" in setting.stderr) == (1, True)
-    assert not (stack_home.home / "run/state.json").exists()
-
-
-def test_json_is_all_there_is_on_standard_output(stack_home: StackHome) -> None:
-    state = json.loads(stack_home.must("up", "-d", "--json", "postgres"))
-    assert state["phase"] == "ready"
-    assert [part["name"] for part in state["parts"]] == ["postgres"]
-
-
-def test_clean_asks_and_keeps_configuration_and_models(stack_home: StackHome) -> None:
-    home = stack_home.home
-    (home / "models/model.gguf").write_text("kept")
+def test_a_database_of_the_operators_own_is_used_and_not_started(
+    stack_home: StackHome, database_url: str
+) -> None:
+    stack_home.environment["DATABASE_URL"] = database_url
     stack_home.must("up", "-d", "postgres")
+    postgres = stack_home.part("postgres")
+    assert (postgres.kind, postgres.phase, postgres.pid) == ("external", Phase.READY, 0)
+    assert not (stack_home.home / "data/postgres/postmaster.pid").exists()
+    assert "llm_api" in stack_home.inside("db", "status").stdout
 
-    refused = stack_home.jan("down", "--clean")
-    assert refused.returncode == 1
-    assert "Add --yes" in refused.stderr
-    assert stack_home.server_pid() != 0
 
-    stack_home.must("down", "--clean", "--yes")
-    assert sorted(path.name for path in home.iterdir()) == [".env", "jan.yaml", "models"]
-    assert (home / "models/model.gguf").exists()
+def test_mistakes_are_found_before_anything_starts(stack_home: StackHome) -> None:
+    service = stack_home.inside("up", "-d", "gatway")
+    assert (service.exit_code, "did you mean gateway?" in service.stderr) == (1, True)
+    profile = stack_home.inside("up", "-d", "--profile", "locl")
+    assert (profile.exit_code, "local" in profile.stderr) == (1, True)
+    (stack_home.home / "jan.yaml").write_text("server:\n  drain_timeout: soon\n")
+    setting = stack_home.inside("up", "-d")
+    assert (setting.exit_code, "server.drain_timeout" in setting.stderr) == (1, True)
+    assert not (stack_home.home / "run/state.json").exists()
 
 
 def test_the_request_that_is_printed_works_when_it_is_pasted(stack_home: StackHome) -> None:
