@@ -217,11 +217,12 @@ def _built_in_model(settings: Settings, home: Path) -> str:
 
 def _start_failure(home: Path, state: StackState | None, reason: str) -> CommandError:
     """The error that shows which part failed and what it said last."""
-    from jan_server.telemetry.log_files import tail
+    from jan_server.telemetry.log_files import tail, utc_now
 
     failed = [part for part in (state.parts if state else ()) if part.phase is Phase.FAILED]
     for part in failed[:1]:
-        entries = tail(home / "logs", part.name, 10)
+        begun = utc_now(state.started_at) if state else ""
+        entries = [entry for entry in tail(JanHome(home).logs, part.name, 10) if entry.time >= begun]
         if entries:
             note(f"\nThe last log lines of {part.name}:")
             for entry in entries:

@@ -87,17 +87,19 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def holder(port: int) -> str:
-    """The process that listens on a port, as `name (pid N)`, or "another process" when it is hidden."""
+    """The process that has a port, as `name (pid N)`, or "another process" when it is hidden.
+
+    Usually it listens there; an outgoing connection may have been given the number as well.
+    """
     try:
         connections = psutil.net_connections("tcp")
     except psutil.Error:
         return "another process"
-    for connection in connections:
-        local = connection.laddr
-        if connection.status != psutil.CONN_LISTEN or not local or local.port != port:
-            continue
+    there = [found for found in connections if found.laddr and found.laddr.port == port]
+    there.sort(key=lambda found: found.status != psutil.CONN_LISTEN)
+    for connection in there:
         if connection.pid is None:
-            break
+            continue
         try:
             return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
         except psutil.Error:
