@@ -32,3 +32,7 @@ class Missing(Refusal):
 
 class Conflict(Refusal):
     """It collides with what is stored."""
+
+
+class Forbidden(Refusal):
+    """It can be done by nobody, or not by this caller."""
