@@ -69,7 +69,8 @@ class ModelSync:
         self._database = database
         self._upstream = upstream
         self._registry = registry
-        self._synced: set[int] = set()
+        self._synced: set[int | None] = set()
+        self._failing: set[int | None] = set()
         self._round = asyncio.Lock()
         self._caught_up_at = float("-inf")
 
@@ -168,9 +169,17 @@ class ModelSync:
         try:
             await self.sync_provider(provider)
         except (ApiError, ValueError) as failure:
-            level = logging.DEBUG if provider.source == "engine" else logging.WARNING
-            logger.log(level, "%s does not list its models: %s", provider.display_name, failure)
+            # Told once: it is tried again and again, and an engine that still loads is no trouble.
+            first = provider.source != "engine" and provider.id not in self._failing
+            logger.log(
+                logging.WARNING if first else logging.DEBUG,
+                "%s does not list its models: %s",
+                provider.display_name,
+                failure,
+            )
+            self._failing.add(provider.id)
             return False
+        self._failing.discard(provider.id)
         return True
 
     async def sync_provider(self, provider: Provider) -> int:
@@ -186,7 +195,6 @@ class ModelSync:
             connection = await session.connection()
             await connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             await store_models(session, provider, listed)
-        assert provider.id is not None
         self._synced.add(provider.id)
         await self._registry.refresh()
         logger.info("%s offers %d models", provider.display_name, len(listed))
