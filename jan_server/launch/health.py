@@ -31,16 +31,17 @@ async def probe(address: str, path: str, *, seconds: float = 2.0) -> Health:
     """Ask `GET address + path` once; any 2xx status counts as healthy.
 
     Args:
-        address: `http://host:port`.
+        address: `http://host:port`, or with https.
         path: The health path of the service.
         seconds: How long the answer may take.
     """
     parts = urlsplit(address)
-    host, port = parts.hostname or "127.0.0.1", parts.port or 80
+    secure = parts.scheme == "https"
+    host, port = parts.hostname or "127.0.0.1", parts.port or (443 if secure else 80)
     started = time.perf_counter()
     try:
         async with asyncio.timeout(seconds):
-            status = await _status(host, port, f"{parts.path.rstrip('/')}{path}")
+            status = await _status(host, port, f"{parts.path.rstrip('/')}{path}", secure=secure)
     except TimeoutError:
         return Health(False, f"no answer within {seconds:g} s", round(seconds * 1000, 1))
     except (OSError, ValueError, EOFError) as error:
@@ -62,8 +63,8 @@ async def until_ready(check: Callable[[], Awaitable[Health]], *, seconds: float)
         await asyncio.sleep(_POLL_SECONDS)
 
 
-async def _status(host: str, port: int, target: str) -> int:
-    reader, writer = await asyncio.open_connection(host, port)
+async def _status(host: str, port: int, target: str, *, secure: bool) -> int:
+    reader, writer = await asyncio.open_connection(host, port, ssl=secure or None)
     try:
         name = f"[{host}]" if ":" in host else host
         writer.write(

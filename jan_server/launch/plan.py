@@ -69,8 +69,9 @@ class Plan:
         return [planned.port for planned in self.parts if planned.port is not None]
 
     def schemas(self) -> list[str]:
-        """The database schemas of the planned services."""
-        services = (planned.part for planned in self.parts if isinstance(planned.part, Service))
+        """The database schemas of the services that run here."""
+        here = (planned.part for planned in self.parts if planned.kind is Kind.SERVICE)
+        services = (part for part in here if isinstance(part, Service))
         return sorted({service.schema for service in services if service.schema})
 
     def states(self) -> tuple[PartState, ...]:
@@ -94,7 +95,8 @@ def make_plan(settings: Settings, parts: Iterable[Part], profiles: Sequence[str]
 def _planned(settings: Settings, part: Part) -> PlannedPart:
     outside = _outside(settings, part)
     if outside is not None:
-        return PlannedPart(part, Kind.EXTERNAL, address=outside)
+        address, health_path = outside
+        return PlannedPart(part, Kind.EXTERNAL, address=address, health_path=health_path)
     kind = Kind.SERVICE if isinstance(part, Service) else Kind.CHILD
     if part.port_setting is None:
         return PlannedPart(part, kind, health_path=part.health_path or "")
@@ -110,15 +112,17 @@ def _planned(settings: Settings, part: Part) -> PlannedPart:
     )
 
 
-def _outside(settings: Settings, part: Part) -> str | None:
-    """Where a part runs that somebody else runs, or None when it is ours."""
+def _outside(settings: Settings, part: Part) -> tuple[str, str] | None:
+    """Address and health path of a part that somebody else runs, or None when it is ours."""
     if part is POSTGRES:
-        return without_credentials(settings.infrastructure.database.url.get_secret_value()) or None
+        address = without_credentials(settings.infrastructure.database.url.get_secret_value())
+        return (address, "") if address else None
     if part is IDENTITY and settings.identity.mode == "keycloak":
-        return settings.infrastructure.auth.keycloak.base_url
+        keycloak = settings.infrastructure.auth.keycloak
+        return keycloak.base_url.rstrip("/"), f"/realms/{keycloak.realm}"
     if part is INFERENCE and settings.inference.provider != "builtin":
         remote = settings.inference.provider == "remote"
-        return settings.inference.remote.url if remote else settings.inference.vllm.url
+        return settings.inference.remote.url if remote else settings.inference.vllm.url, ""
     return None
 
 

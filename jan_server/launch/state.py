@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import psutil
 
 STATE_FILE = Path("run/state.json")
 LOCK_FILE = Path("run/server.lock")
@@ -71,8 +70,6 @@ class StackState:
 
     Attributes:
         pid: The server process.
-        process_started: When that process was created (Unix seconds), which tells it from a later
-            process of the same number.
         started_at: When the start began (Unix seconds).
         phase: Where the stack stands as a whole.
         detail: Why it failed.
@@ -81,7 +78,6 @@ class StackState:
     """
 
     pid: int
-    process_started: float
     started_at: float
     phase: Phase
     detail: str = ""
@@ -128,7 +124,6 @@ class StateBoard:
         self._begun: dict[str, float] = {}
         self.state = StackState(
             pid=os.getpid(),
-            process_started=psutil.Process().create_time(),
             started_at=time.time(),
             phase=Phase.STARTING,
             parts=parts,
@@ -162,13 +157,6 @@ class StateBoard:
         """Change where the stack stands as a whole."""
         self.state = replace(self.state, phase=phase, detail=detail)
         self._publish()
-
-    def seconds(self, name: str) -> float:
-        """How long the start of a part took, or has taken so far."""
-        part = self.state.part(name)
-        if part is not None and part.phase is Phase.STARTING:
-            return time.monotonic() - self._begun[name]
-        return part.seconds if part is not None else 0.0
 
     def _publish(self) -> None:
         if self.path is not None:

@@ -38,20 +38,10 @@ def start_order(parts: Iterable[Part]) -> list[str]:
     Raises:
         NeedsCycleError: There is no such order; the circle is named.
     """
-    return list(sorter(parts).static_order())
-
-
-def sorter(parts: Iterable[Part]) -> TopologicalSorter[str]:
-    """A sorter over `parts` that hands out, step by step, what may start side by side.
-
-    Raises:
-        NeedsCycleError: Parts need one another in a circle.
-    """
     parts = list(parts)
     present = {part.name for part in parts}
     graph = {part.name: [need for need in part.needs if need in present] for part in parts}
     try:
-        TopologicalSorter(graph).prepare()
+        return list(TopologicalSorter(graph).static_order())
     except CycleError as error:
         raise NeedsCycleError("These services need one another: " + " → ".join(error.args[1])) from error
-    return TopologicalSorter(graph)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jan_server.stack.order import NeedsCycleError, sorter, start_order, with_needs
+from jan_server.stack.order import NeedsCycleError, start_order, with_needs
 from jan_server.stack.service import Child
 
 
@@ -28,9 +28,3 @@ def test_a_circle_is_named() -> None:
 def test_needs_are_followed_through() -> None:
     parts = [part("a"), part("b", "a"), part("c", "b"), part("d")]
     assert [found.name for found in with_needs(["c"], parts)] == ["a", "b", "c"]
-
-
-def test_what_may_start_side_by_side_is_handed_out_together() -> None:
-    steps = sorter([part("a"), part("b"), part("c", "a", "b")])
-    steps.prepare()
-    assert set(steps.get_ready()) == {"a", "b"}
