@@ -44,13 +44,13 @@ class Reports(list[tuple[Phase, str, int, int]]):
 
 @pytest.fixture
 def make(tmp_path: Path, sink: LogSink) -> Callable[..., tuple[SupervisedChild, Reports]]:
-    """Makes a child that runs Python code and is ready once it has printed a line."""
+    """Makes a child that runs Python code and is ready once it has printed "here"."""
 
     def made(code: str, **changes: object) -> tuple[SupervisedChild, Reports]:
         reports = Reports()
 
         async def ready() -> Health:
-            return Health(bool(child.lines), "nothing printed yet", 0.0)
+            return Health("here" in child.lines, "not here yet", 0.0)
 
         program = Program(
             **{"name": "child", "arguments": (sys.executable, "-c", code), "ready": ready, **changes}
