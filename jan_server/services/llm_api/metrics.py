@@ -40,6 +40,21 @@ AUTH_REQUESTS = Counter(
     registry=REGISTRY,
 )
 
+SHARES = Counter(
+    "shares",
+    "Shares that were asked for, and how that ended.",
+    ("scope", "status"),
+    namespace=PREFIX,
+    registry=REGISTRY,
+)
+PUBLIC_SHARE_REQUESTS = Counter(
+    "public_share_requests",
+    "Reads of public links, and how they ended.",
+    ("method", "status"),
+    namespace=PREFIX,
+    registry=REGISTRY,
+)
+
 
 class RequestMetrics:
     """Counts requests by route; a chat route names its model in the request's state."""
