@@ -72,6 +72,7 @@ class ModelTable:
         # clients ask for `gpt-4o`, not for `openai/gpt-4o`.
         self._known = {**by_provider_id, **self.by_id}
         merged = [model for model in offered if self.by_id[model.id] is model]
+        self.first_id = merged[0].id if merged else ""
         self.listing = model_list(merged) if merged else None
         self.detailed_listing = model_list(offered, with_provider=True) if offered else None
 
