@@ -23,7 +23,7 @@ class Caller:
     principal: Principal
 
     async def send(self, method: str, path: str, **request: Any) -> httpx.Response:
-        headers = {HEADER: _SIGNER.sign(self.principal)}
+        headers = {HEADER: _SIGNER.sign(self.principal), **request.pop("headers", {})}
         return await self.llm_api.request(method, path, headers=headers, **request)
 
     async def get(self, path: str, **query: Any) -> httpx.Response:
