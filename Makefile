@@ -6,7 +6,7 @@ JAN := $(BIN)/jan
 HOME_DIR := $(if $(JAN_HOME),$(JAN_HOME),$(HOME)/.jan)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-postgres15 quickstart up-full down down-clean lint fmt bench
+.PHONY: help run test quickstart up-full down down-clean lint fmt bench
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -18,8 +18,7 @@ $(VENV)/.dev: $(BIN)/jan
 	$(BIN)/python -m pip install -q --group dev -c constraints.txt && touch $@
 
 run: $(BIN)/jan ## Install, configure if needed, and start the stack
-	@test -f "$(HOME_DIR)/jan.yaml" || $(JAN) quickstart --yes
-	$(JAN) up
+	@{ test -f "$(HOME_DIR)/jan.yaml" || $(JAN) quickstart --yes; } && $(JAN) up
 
 test: $(VENV)/.dev ## Run the test suite
 	$(BIN)/pytest -n 2 --dist loadfile
