@@ -11,9 +11,18 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
-from jan_server.services.llm_api.identity_server import IdentityRefused, IdentityServer, IdentityUnavailable
+from jan_server.services.llm_api.identity_server import (
+    Answer,
+    IdentityRefused,
+    IdentityServer,
+    IdentityUnavailable,
+    path_of,
+)
+
+FLAGS_ATTRIBUTE = "feature_flags"
+"""The attribute of groups whose values become the claim of this name (contract/identity.md, section 10)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,42 +75,43 @@ class Accounts:
                 "email": email,
                 "enabled": True,
                 "attributes": {name: list(values) for name, values in attributes.items()},
-                "credentials": [_password(password)],
+                "credentials": [password_credential(password)],
             },
         )
-        account_id = unquote(answer.location.rstrip("/").rpartition("/")[2])
-        if not account_id:
-            raise IdentityUnavailable("the identity server made an account without saying where")
-        return account_id
+        return made_id(answer)
 
     async def find(self, account_id: str) -> Account | None:
         """The account with this id, or None."""
         try:
-            answer = await self._server.administer("GET", _user(account_id))
+            answer = await self._server.administer("GET", path_of("users", account_id))
         except IdentityRefused as refusal:
             if refusal.status == 404:
                 return None
             raise
-        return _account(answer.body)
+        return account_of(answer.body)
 
     async def find_by_email(self, email: str) -> Account | None:
         """The account with exactly this e-mail address, or None."""
         answer = await self._server.administer("GET", "/users", query={"email": email, "exact": "true"})
         found = answer.body if isinstance(answer.body, list) else []
-        return _account(found[0]) if found else None
+        return account_of(found[0]) if found else None
 
     async def update(self, account: Account, changes: Mapping[str, Any]) -> None:
         """Change members of an account's representation; the rest stays as it was read."""
-        await self._server.administer("PUT", _user(account.id), body={**account.representation, **changes})
+        await self._server.administer(
+            "PUT", path_of("users", account.id), body={**account.representation, **changes}
+        )
 
     async def set_password(self, account_id: str, password: str) -> None:
         """Replace the password by a permanent one."""
-        await self._server.administer("PUT", f"{_user(account_id)}/reset-password", body=_password(password))
+        await self._server.administer(
+            "PUT", path_of("users", account_id, "reset-password"), body=password_credential(password)
+        )
 
     async def delete(self, account_id: str) -> None:
         """Remove an account with its sessions; one that is gone already is no error."""
         try:
-            await self._server.administer("DELETE", _user(account_id))
+            await self._server.administer("DELETE", path_of("users", account_id))
         except IdentityRefused as refusal:
             if refusal.status != 404:
                 raise
@@ -116,7 +126,7 @@ class Accounts:
 
     async def _map_role(self, method: str, account_id: str, name: str) -> None:
         role = self._roles.get(name) or await self._role(name)
-        path = f"{_user(account_id)}/role-mappings/realm"
+        path = path_of("users", account_id, "role-mappings", "realm")
         try:
             await self._server.administer(method, path, body=[role])
         except IdentityRefused as refusal:
@@ -126,7 +136,7 @@ class Accounts:
             await self._server.administer(method, path, body=[await self._role(name)])
 
     async def _role(self, name: str) -> Mapping[str, Any]:
-        answer = await self._server.administer("GET", f"/roles/{quote(name, safe='')}")
+        answer = await self._server.administer("GET", path_of("roles", name))
         role = {"id": answer.body["id"], "name": answer.body["name"]}
         self._roles[name] = role
         return role
@@ -134,22 +144,20 @@ class Accounts:
     async def rights(self, account_id: str) -> Rights:
         """The roles (composite ones resolved), groups and feature flags of an account."""
         roles, groups = await asyncio.gather(
-            self._server.administer("GET", f"{_user(account_id)}/role-mappings/realm/composite"),
             self._server.administer(
-                "GET", f"{_user(account_id)}/groups", query={"briefRepresentation": "false"}
+                "GET", path_of("users", account_id, "role-mappings", "realm", "composite")
+            ),
+            self._server.administer(
+                "GET", path_of("users", account_id, "groups"), query={"briefRepresentation": "false"}
             ),
         )
         members: list[Mapping[str, Any]] = groups.body or []
-        flags = (
-            flag.strip()
-            for group in members
-            for value in (group.get("attributes") or {}).get("feature_flags", ())
-            for flag in str(value).split(",")
-        )
         return Rights(
             roles=tuple(str(role["name"]) for role in roles.body or []),
             groups=tuple(str(group.get("path", "")) for group in members),
-            feature_flags=_unique(flags),
+            feature_flags=_unique(
+                flag for group in members for flag in flags_of(group.get("attributes") or {})
+            ),
         )
 
 
@@ -157,15 +165,33 @@ def _unique(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value for value in values if value))
 
 
-def _user(account_id: str) -> str:
-    return f"/users/{quote(account_id, safe='')}"
+def flags_of(attributes: Mapping[str, Sequence[str]]) -> list[str]:
+    """The feature flags in a group's attributes; consoles may have written several as one text."""
+    texts = [
+        flag.strip() for value in attributes.get(FLAGS_ATTRIBUTE) or () for flag in str(value).split(",")
+    ]
+    return [flag for flag in texts if flag]
 
 
-def _password(value: str) -> dict[str, Any]:
+def made_id(answer: Answer) -> str:
+    """The id of something new, which ends the address that the identity server names.
+
+    Raises:
+        IdentityUnavailable: It names none.
+    """
+    found = unquote(answer.location.rstrip("/").rpartition("/")[2])
+    if not found:
+        raise IdentityUnavailable("the identity server made something without saying where")
+    return found
+
+
+def password_credential(value: str) -> dict[str, Any]:
+    """A permanent password, as a representation has it."""
     return {"type": "password", "value": value, "temporary": False}
 
 
-def _account(body: Any) -> Account:
+def account_of(body: Any) -> Account:
+    """The account that a representation describes."""
     attributes = body.get("attributes") or {}
     return Account(
         id=str(body["id"]),

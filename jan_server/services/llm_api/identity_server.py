@@ -26,9 +26,16 @@ hangs must not pile up waiting requests here."""
 
 QUOTED_CHARACTERS = 512
 
+LONGEST_SEGMENT = 255
+"""Ids and names in paths of the admin API are never longer."""
+
 
 class IdentityUnavailable(Exception):
     """The identity server does not answer, failed itself, or refuses this service's own account."""
+
+
+class IdentityForbidden(IdentityUnavailable):
+    """The identity server does not let this service's own account do what was asked."""
 
 
 class IdentityRefused(Exception):
@@ -38,13 +45,15 @@ class IdentityRefused(Exception):
         status: Its HTTP status, 400 to 499.
         error: Its error code, for example `invalid_grant`; may be empty.
         description: Its words; may be empty.
+        field: The member of a representation that it finds at fault; may be empty.
     """
 
-    def __init__(self, status: int, error: str = "", description: str = "") -> None:
+    def __init__(self, status: int, error: str = "", description: str = "", *, field: str = "") -> None:
         super().__init__(description or error or f"status {status}")
         self.status = status
         self.error = error
         self.description = description
+        self.field = field
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,13 +193,14 @@ class IdentityServer:
 
         Args:
             method: HTTP method.
-            path: Path below `/admin/realms/<realm>`, beginning with a slash.
+            path: Path below `/admin/realms/<realm>`, beginning with a slash (see `path_of`).
             body: Plain data that is sent as JSON.
             query: Query parameters.
 
         Raises:
             IdentityRefused: The call was refused (404 for something unknown, 409 for a duplicate).
-            IdentityUnavailable: No answer, or the service account lacks the right.
+            IdentityForbidden: The service account lacks the right.
+            IdentityUnavailable: No answer.
         """
         where = self._administration + path
         token = await self._service_account_token()
@@ -198,7 +208,7 @@ class IdentityServer:
             return await self._call(method, where, body=body, query=query, token=token)
         except IdentityRefused as refusal:
             if refusal.status == 403:
-                raise _service_account_refused(refusal) from refusal
+                raise _lacks_right(method, path) from refusal
             if refusal.status != 401:
                 raise
         # The token was refused before its time: signing keys or sessions changed over there.
@@ -208,7 +218,9 @@ class IdentityServer:
         try:
             return await self._call(method, where, body=body, query=query, token=token)
         except IdentityRefused as refusal:
-            if refusal.status in (401, 403):
+            if refusal.status == 403:
+                raise _lacks_right(method, path) from refusal
+            if refusal.status == 401:
                 raise _service_account_refused(refusal) from refusal
             raise
 
@@ -280,10 +292,29 @@ class IdentityServer:
         return IdentityUnavailable(f"the identity server does not answer: {reason}")
 
 
+def path_of(*segments: str) -> str:
+    """A path of the admin API, its segments quoted.
+
+    Raises:
+        IdentityRefused: 404 for a segment that no id or name can be, such as `..`, which would lead
+            to another resource.
+    """
+    for segment in segments:
+        if not segment.strip(".") or len(segment) > LONGEST_SEGMENT or not segment.isprintable():
+            raise IdentityRefused(404, "Not found")
+    return "".join(f"/{quote(segment, safe='')}" for segment in segments)
+
+
+def _lacks_right(method: str, path: str) -> IdentityForbidden:
+    return IdentityForbidden(
+        f"the service account lacks the right to {method} {path}; check the roles of BACKEND_CLIENT_ID"
+    )
+
+
 def _service_account_refused(refusal: IdentityRefused) -> IdentityUnavailable:
     return IdentityUnavailable(
         f"the identity server refuses the service account ({refusal.status}: {refusal}); "
-        "check BACKEND_CLIENT_ID, BACKEND_CLIENT_SECRET and the rights of that client"
+        "check BACKEND_CLIENT_ID and BACKEND_CLIENT_SECRET"
     )
 
 
@@ -312,7 +343,12 @@ def _refusal(status: int, content: bytes) -> IdentityRefused:
     if not isinstance(body, dict):
         return IdentityRefused(status, "", _quoted(content))
     description = body.get("error_description") or body.get("errorMessage") or ""
-    return IdentityRefused(status, str(body.get("error", "")), str(description)[:QUOTED_CHARACTERS])
+    return IdentityRefused(
+        status,
+        str(body.get("error", "")),
+        str(description)[:QUOTED_CHARACTERS],
+        field=str(body.get("field") or ""),
+    )
 
 
 def _quoted(content: bytes) -> str:

@@ -131,6 +131,10 @@ class KeyCheck:
         owner = await self.owner(secret)
         return owner.principal() if owner else None
 
+    def forget(self, subject: str) -> None:
+        """Drop what is remembered of an owner, after its account or its rights were changed."""
+        self._vouched.pop(subject, None)
+
     async def _ask(self, subject: str) -> _Vouched | None:
         known = self._vouched.get(subject)
         moment = time.monotonic()

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from jan_server.authentication.guard import bearer
 from jan_server.http.errors import ApiError, forbidden, invalid_request, unauthorized, upstream_failed
 from jan_server.http.json_body import read_json_object
+from jan_server.services.llm_api.client_address import client_address
 from jan_server.services.llm_api.guests import make_guest
 from jan_server.services.llm_api.identity_server import IdentityRefused, IdentityUnavailable, TokenSet
 from jan_server.services.llm_api.metrics import AUTH_REQUESTS
@@ -230,9 +231,3 @@ def credential(request: Request) -> str:
     """What `Authorization` carries; its scheme may be left out."""
     header = request.headers.get("authorization", "").strip()
     return bearer(header) or ("" if " " in header else header)
-
-
-def client_address(request: Request) -> str:
-    """The address that a quota counts: the gateway's word for it, else the peer's."""
-    told = request.headers.get("x-real-ip", "")
-    return told or (request.client.host if request.client else "")

@@ -13,26 +13,31 @@ from jan_server.http.errors import (
     ApiError,
     conflict,
     error_response,
+    forbidden,
     invalid_request,
     not_found,
     request_id_of,
     unavailable,
-    upstream_failed,
 )
 from jan_server.services.llm_api.identity_server import IdentityRefused, IdentityUnavailable
-from jan_server.services.llm_api.refusals import Conflict, Missing, Refusal
+from jan_server.services.llm_api.refusals import Conflict, Forbidden, Missing, Refusal
 
 logger = logging.getLogger("jan.llm-api.failures")
 
+IDENTITY_CODE = "keycloak_error"
+"""Existing clients know failures of the identity server by this code, whichever server it is."""
+
 
 def from_refusal(failure: Refusal) -> ApiError:
-    """A concept's refusal with its status: 400, 404 or 409."""
+    """A concept's refusal with its status: 400, 403, 404 or 409."""
     if isinstance(failure, Missing):
         return not_found(failure.message, code=failure.code or "not_found", param=failure.param or None)
     if isinstance(failure, Conflict):
         error = conflict(failure.message, param=failure.param or None)
         error.code = failure.code or error.code
         return error
+    if isinstance(failure, Forbidden):
+        return forbidden(failure.message)
     return invalid_request(failure.message, param=failure.param or None, code=failure.code or None)
 
 
@@ -44,7 +49,7 @@ def from_unavailable(failure: IdentityUnavailable) -> ApiError:
 
 def from_refused(failure: IdentityRefused) -> ApiError:
     """A call that the identity server refuses and no route foresaw: 502 with its words."""
-    return upstream_failed(f"the identity server refused: {failure}")
+    return ApiError(502, f"the identity server refused: {failure}", code=IDENTITY_CODE)
 
 
 def install_failures(app: FastAPI) -> None:

@@ -8,6 +8,8 @@ from starlette.requests import Request
 
 from jan_server.http.errors import invalid_request
 
+_MOST_DIGITS = 9
+
 
 def page_parameters(*further: dict[str, Any], maximum: int | None = None) -> dict[str, Any]:
     """The `openapi_extra` of a list route: its page parameters and those of its own."""
@@ -49,3 +51,19 @@ def flag_filter(request: Request, name: str) -> bool | None:
     """A yes-or-no filter from the query: `true` is yes, anything else no; None when it is left out."""
     value = request.query_params.get(name)
     return None if value is None else value.lower() == "true"
+
+
+def number_filter(request: Request, name: str, default: int) -> int:
+    """A whole number of at least 0 from the query; ApiError 400 names the parameter for anything else."""
+    text = request.query_params.get(name) or str(default)
+    if not (text.isascii() and text.isdigit()) or len(text) > _MOST_DIGITS:
+        raise invalid_request(f"{name} must be a whole number of at least 0", param=name)
+    return int(text)
+
+
+def choice_filter(request: Request, name: str) -> bool | None:
+    """`true` or `false` from the query, None when it is left out; ApiError 400 for anything else."""
+    text = request.query_params.get(name, "").lower()
+    if text not in ("", "true", "false"):
+        raise invalid_request(f"{name} must be true or false", param=name)
+    return None if not text else text == "true"

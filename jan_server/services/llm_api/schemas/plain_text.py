@@ -8,10 +8,11 @@ from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
 
-def _without_nul(text: str) -> str:
+def without_nul(text: str) -> str:
+    """The text; a validation error when it holds a NUL character."""
     if "\0" in text:
         raise PydanticCustomError("nul_character", "must not hold NUL characters")
     return text
 
 
-PlainText = Annotated[str, AfterValidator(_without_nul)]
+PlainText = Annotated[str, AfterValidator(without_nul)]
