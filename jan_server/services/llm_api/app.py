@@ -18,6 +18,7 @@ from jan_server.http.context import ServiceContext
 from jan_server.http.edge import create_service_app
 from jan_server.http.fast_route import Endpoint, add_fast_route
 from jan_server.services.llm_api.accounts import Accounts
+from jan_server.services.llm_api.audit_trail import AuditTrail
 from jan_server.services.llm_api.background import repeating
 from jan_server.services.llm_api.guests import GuestQuota, remove_idle_guests
 from jan_server.services.llm_api.identity_echo import IdentityEcho
@@ -25,13 +26,17 @@ from jan_server.services.llm_api.identity_server import IdentityAddress, Identit
 from jan_server.services.llm_api.key_check import KeyCheck
 from jan_server.services.llm_api.metrics import RequestMetrics
 from jan_server.services.llm_api.readiness import Readiness, database_probe
+from jan_server.services.llm_api.request_limit import RequestLimit
 from jan_server.services.llm_api.resources import Resources
 from jan_server.services.llm_api.routes import (
     api_keys,
+    audit_logs,
     auth,
     branches,
     chat,
     conversations,
+    feature_flags,
+    group_administration,
     health,
     items,
     login,
@@ -39,6 +44,7 @@ from jan_server.services.llm_api.routes import (
     models,
     projects,
     providers,
+    user_administration,
 )
 from jan_server.services.llm_api.routes.failures import install_failures
 from jan_server.services.llm_api.serving import inference_probe, make_serving, open_serving
@@ -76,6 +82,7 @@ def create_app(context: ServiceContext) -> ASGIApp:
             yield
 
     app = create_service_app("llm-api", title="Jan Server: LLM API", lifespan=lifespan)
+    app.add_middleware(AuditTrail)
     app.add_middleware(IdentityEcho)
     app.add_middleware(RequestMetrics)
     install_failures(app)
@@ -93,6 +100,10 @@ def add_routes(app: FastAPI) -> None:
     mount(app, models.router)
     mount(app, providers.router)
     mount(app, model_administration.router)
+    mount(app, user_administration.router)
+    mount(app, group_administration.router)
+    mount(app, feature_flags.router)
+    mount(app, audit_logs.router)
     mount(app, conversations.router)
     mount(app, items.router)
     mount(app, branches.router)
@@ -145,6 +156,7 @@ def open_resources(context: ServiceContext) -> Resources:
         accounts=accounts,
         key_check=KeyCheck(database, accounts, grace_seconds=llm_api.api_key.grace.total_seconds()),
         guest_quota=GuestQuota(llm_api.guest_logins_per_hour),
+        admin_limit=RequestLimit(llm_api.admin_requests_per_minute),
         readiness=readiness,
         serving=serving,
     )

@@ -128,9 +128,10 @@ def is_visible(catalog: ModelCatalog, principal: Principal) -> bool:
     """Whether the caller's flags let it see this entry; administrators see all."""
     if principal.is_admin:
         return True
-    if catalog.experimental and EXPERIMENTAL_FLAG not in principal.feature_flags:
+    flags = {flag.lower() for flag in principal.feature_flags}
+    if catalog.experimental and EXPERIMENTAL_FLAG not in flags:
         return False
-    return not catalog.requires_feature_flag or catalog.requires_feature_flag in principal.feature_flags
+    return not catalog.requires_feature_flag or catalog.requires_feature_flag.lower() in flags
 
 
 def describe_catalog(catalog: ModelCatalog, listed: ListedModel) -> None:

@@ -16,6 +16,7 @@ from jan_server.services.llm_api.guests import GuestQuota
 from jan_server.services.llm_api.identity_server import IdentityServer
 from jan_server.services.llm_api.key_check import KeyCheck
 from jan_server.services.llm_api.readiness import Readiness
+from jan_server.services.llm_api.request_limit import RequestLimit
 from jan_server.services.llm_api.serving import Serving
 from jan_server.services.llm_api.users import UserDirectory
 from jan_server.settings.tree import Settings
@@ -35,6 +36,7 @@ class Resources:
         accounts: The realm's accounts.
         key_check: Checks API keys.
         guest_quota: How many guests an address may make.
+        admin_limit: How many requests an administrator may send.
         readiness: What `/readyz` asks; further probes are added to it.
         serving: Turns a model's id into an answer.
     """
@@ -48,6 +50,7 @@ class Resources:
     accounts: Accounts
     key_check: KeyCheck
     guest_quota: GuestQuota
+    admin_limit: RequestLimit
     readiness: Readiness
     serving: Serving
 

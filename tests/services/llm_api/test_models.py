@@ -70,6 +70,9 @@ async def test_hidden_catalogue_entries_are_not_found(
     caller: httpx.AsyncClient, platform: Platform, database_url: str
 ) -> None:
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+        await connection.execute(
+            "insert into llm_api.feature_flags (id, key, name) values (gen_random_uuid(), 'beta', 'Beta')"
+        )
         for change in ("experimental = true", "experimental = false, requires_feature_flag = 'beta'"):
             await connection.execute(f"update llm_api.model_catalogs set {change}")  # type: ignore[arg-type]
             assert (await caller.get("/v1/models/catalogs/qwen/qwen2.5-7b")).status_code == 404

@@ -5,7 +5,7 @@ Each is a FastAPI dependency (the annotated types below) and a plain await in a 
 
 * `require_token`: any valid credential,
 * `current_user`: the same, and the caller's local row exists,
-* `require_admin`: as the first, and the caller is an administrator.
+* `require_admin`: as the first, and the caller is an administrator; requests are limited.
 
 What they find stays in the request's state, from where `IdentityEcho` tells it to the caller.
 """
@@ -17,8 +17,11 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import Request
 
-from jan_server.authentication.guard import require_admin, require_token
+from jan_server.authentication.guard import require_token
 from jan_server.authentication.principal import Principal
+from jan_server.http.errors import ApiError, forbidden
+from jan_server.services.llm_api.client_address import client_address
+from jan_server.services.llm_api.request_limit import FULL_AGAIN_SECONDS, RequestLimit
 from jan_server.services.llm_api.resources import resources
 from jan_server.services.llm_api.users import CurrentUser
 
@@ -34,6 +37,38 @@ async def current_user(request: Request) -> CurrentUser:
     return user
 
 
+async def require_admin(request: Request) -> Principal:
+    """The authenticated caller, who is an administrator.
+
+    Requests of administration are counted by person, whichever credential it has, and by address
+    while nobody knows who calls (contract/llm-api.md, section 1).
+
+    Raises:
+        ApiError: 401 without a valid credential, 403 without the right, 429 for too many requests.
+    """
+    opened = resources(request)
+    try:
+        principal = await require_token(request)
+    except ApiError:
+        count_request(opened.admin_limit, f"address {client_address(request)}")
+        raise
+    count_request(opened.admin_limit, f"person {principal.issuer} {principal.subject}")
+    if opened.settings.services.llm_api.admin_auth_enabled and not principal.is_admin:
+        raise forbidden("Admin access required")
+    return principal
+
+
+def count_request(limit: RequestLimit, caller: str) -> None:
+    """Count one request; ApiError 429 when the caller sent too many."""
+    if not limit.take(caller):
+        raise ApiError(
+            429,
+            f"Too many requests: at most {limit.per_minute} a minute; wait {FULL_AGAIN_SECONDS} seconds",
+            code="rate_limited",
+            headers={"Retry-After": str(FULL_AGAIN_SECONDS)},
+        )
+
+
 CallerPrincipal = Annotated[Principal, Depends(require_token)]
 CallerUser = Annotated[CurrentUser, Depends(current_user)]
 CallerAdmin = Annotated[Principal, Depends(require_admin)]
@@ -42,6 +77,7 @@ __all__ = [
     "CallerAdmin",
     "CallerPrincipal",
     "CallerUser",
+    "count_request",
     "current_user",
     "require_admin",
     "require_token",

@@ -21,6 +21,7 @@ from jan_server.services.llm_api.catalogs import (
     toggle_catalogs,
     update_catalog,
 )
+from jan_server.services.llm_api.feature_flags import required_flag
 from jan_server.services.llm_api.provider_models import (
     CAPABILITIES,
     find_provider_model,
@@ -149,7 +150,10 @@ async def change_catalog(
         if changes.get(name) == "":
             changes[name] = None
     async with opened.database.session() as session:
-        catalog = await update_catalog(session, await find_catalog(session, model_id), changes)
+        catalog = await find_catalog(session, model_id)
+        if flag := changes.get("requires_feature_flag"):
+            changes["requires_feature_flag"] = await required_flag(session, flag)
+        catalog = await update_catalog(session, catalog, changes)
     await opened.serving.registry.refresh()
     return OrjsonResponse(catalog_object(catalog))
 

@@ -145,6 +145,13 @@ class LlmApi(Section):
         "ENABLE_ADMIN_AUTH",
         inverse=("DISABLE_ADMIN_AUTH", "ADMIN_BYPASS"),
     )
+    admin_requests_per_minute: int = setting(
+        100,
+        "Requests to /v1/admin that one person may send in a minute, counted in each process; "
+        "0 for no limit.",
+        "JAN_ADMIN_REQUESTS_PER_MINUTE",
+        ge=0,
+    )
     provider_config_file: str = setting(
         "", "A YAML file of model providers; a path. Empty means none.", "JAN_PROVIDER_CONFIGS_FILE"
     )
