@@ -79,14 +79,23 @@ def migrate(url: str, schemas: Sequence[str], *, automatic: bool) -> None:
         automatic: The setting services.llm_api.auto_migrate.
 
     Raises:
-        DatabaseError: Migrations are pending and must not be applied here.
+        DatabaseError: Migrations are pending and must not be applied here, or the database is newer than
+            this program.
     """
     if not schemas:
         return
+    from alembic.util import CommandError
+
     from jan_server.database import migrate as migrations
 
     if automatic:
-        migrations.upgrade(url, schemas)
+        try:
+            migrations.upgrade(url, schemas)
+        except CommandError as error:
+            raise DatabaseError(
+                f"The database does not fit this version of Jan Server, which is probably older: {error}. "
+                "Install the newer version again, or restore a backup that this one made."
+            ) from error
         return
     lagging = [state.schema for state in migrations.status(url) if state.pending and state.schema in schemas]
     if lagging:
