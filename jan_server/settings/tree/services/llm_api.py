@@ -97,6 +97,12 @@ class ConversationOptions(Section):
     sharing_enabled: bool = setting(
         True, "Whether conversations can be shared publicly.", "CONVERSATION_SHARING_ENABLED"
     )
+    public_reads_per_minute: int = setting(
+        100,
+        "Shared conversations that one address may read in a minute, counted in each process; 0 for no limit.",
+        "JAN_PUBLIC_SHARE_READS_PER_MINUTE",
+        ge=0,
+    )
     title_generation_enabled: bool = setting(
         False, "Whether a model writes titles.", "CONVERSATION_TITLE_GENERATION_ENABLED"
     )
