@@ -99,7 +99,7 @@ class ConversationOptions(Section):
     )
     public_reads_per_minute: int = setting(
         100,
-        "Shared conversations that one address may read in a minute, counted in each process; 0 for no limit.",
+        "Shared conversations that an address may read in a minute, counted in each process; 0 for no limit.",
         "JAN_PUBLIC_SHARE_READS_PER_MINUTE",
         ge=0,
     )
