@@ -44,10 +44,14 @@ from jan_server.services.llm_api.routes import (
     models,
     projects,
     providers,
+    public_shares,
+    shares,
     user_administration,
+    user_settings,
 )
 from jan_server.services.llm_api.routes.failures import install_failures
 from jan_server.services.llm_api.serving import inference_probe, make_serving, open_serving
+from jan_server.services.llm_api.share_views import ShareViews
 from jan_server.services.llm_api.tables import now
 from jan_server.services.llm_api.users import UserDirectory
 from jan_server.settings.tree import Settings
@@ -56,6 +60,7 @@ MIRROR = "/llm"
 """Every `/auth/…` and every authenticated `/v1/…` route is served below this prefix too."""
 
 RECORD_USES_SECONDS = 1.0
+RECORD_VIEWS_SECONDS = 0.5
 REMOVE_GUESTS_SECONDS = 600.0
 
 
@@ -70,8 +75,12 @@ def create_app(context: ServiceContext) -> ASGIApp:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(opened.database.dispose)
             stack.push_async_callback(opened.key_check.record_uses)
+            stack.push_async_callback(opened.share_views.record)
             await stack.enter_async_context(
                 repeating("recording the use of keys", RECORD_USES_SECONDS, opened.key_check.record_uses)
+            )
+            await stack.enter_async_context(
+                repeating("counting the views of shares", RECORD_VIEWS_SECONDS, opened.share_views.record)
             )
             await stack.enter_async_context(
                 repeating("removing idle guests", REMOVE_GUESTS_SECONDS, lambda: remove_guests(opened))
@@ -108,6 +117,9 @@ def add_routes(app: FastAPI) -> None:
     mount(app, items.router)
     mount(app, branches.router)
     mount(app, projects.router)
+    mount(app, shares.router)
+    app.include_router(public_shares.router)
+    mount(app, user_settings.router)
     mount_fast_route(app, "/v1/models", models.list_models, methods=["GET"], **models.LIST_DOCUMENT)
     mount_fast_route(
         app, "/v1/chat/completions", chat.create_chat_completion, methods=["POST"], **chat.CHAT_DOCUMENT
@@ -157,6 +169,8 @@ def open_resources(context: ServiceContext) -> Resources:
         key_check=KeyCheck(database, accounts, grace_seconds=llm_api.api_key.grace.total_seconds()),
         guest_quota=GuestQuota(llm_api.guest_logins_per_hour),
         admin_limit=RequestLimit(llm_api.admin_requests_per_minute),
+        public_share_limit=RequestLimit(llm_api.conversations.public_reads_per_minute),
+        share_views=ShareViews(database),
         readiness=readiness,
         serving=serving,
     )

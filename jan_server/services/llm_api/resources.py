@@ -18,6 +18,7 @@ from jan_server.services.llm_api.key_check import KeyCheck
 from jan_server.services.llm_api.readiness import Readiness
 from jan_server.services.llm_api.request_limit import RequestLimit
 from jan_server.services.llm_api.serving import Serving
+from jan_server.services.llm_api.share_views import ShareViews
 from jan_server.services.llm_api.users import UserDirectory
 from jan_server.settings.tree import Settings
 
@@ -37,6 +38,8 @@ class Resources:
         key_check: Checks API keys.
         guest_quota: How many guests an address may make.
         admin_limit: How many requests an administrator may send.
+        public_share_limit: How often an address may read public links.
+        share_views: Counts the views of public links.
         readiness: What `/readyz` asks; further probes are added to it.
         serving: Turns a model's id into an answer.
     """
@@ -51,6 +54,8 @@ class Resources:
     key_check: KeyCheck
     guest_quota: GuestQuota
     admin_limit: RequestLimit
+    public_share_limit: RequestLimit
+    share_views: ShareViews
     readiness: Readiness
     serving: Serving
 
