@@ -10,14 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jan_server.authentication.principal import Principal
+from jan_server.http.errors import ApiError
+from jan_server.http.json_body import parse_json
 from jan_server.services.llm_api.audit import masked
 from jan_server.services.llm_api.client_address import client_address
 from jan_server.services.llm_api.resources import resources
@@ -39,6 +41,22 @@ _UNDONE = frozenset({401, 403, 429})
 _writing: set[asyncio.Task[None]] = set()
 
 
+@dataclass(slots=True)
+class _Exchange:
+    """A request that writes, and what is known of its answer.
+
+    Attributes:
+        given: The request's body, as far as it is kept.
+        start: The head of the answer, held back until the entry is written.
+        written: Whether the writing of the entry began.
+    """
+
+    request: Request
+    given: bytearray = field(default_factory=bytearray)
+    start: Message | None = None
+    written: bool = False
+
+
 class AuditTrail:
     """Adds one entry for each request that writes below `/v1/admin`, with its outcome."""
 
@@ -54,57 +72,53 @@ class AuditTrail:
         ):
             await self.app(scope, receive, send)
             return
-        given = bytearray()
-        start: Message | None = None
-        written = False
+        exchange = _Exchange(Request(scope))
 
         async def receive_and_keep() -> Message:
             message = await receive()
-            if len(given) <= KEPT_BYTES:
-                given.extend(message.get("body", b""))
+            if len(exchange.given) <= KEPT_BYTES:
+                exchange.given.extend(message.get("body", b""))
             return message
 
-        async def write(status: int, answer: bytes, made_at: str = "") -> None:
-            nonlocal written
-            written = True
-            await _write(scope, bytes(given), status, answer, made_at)
-
         async def send_when_written(message: Message) -> None:
-            nonlocal start
             if message["type"] == "http.response.start":
-                start = message
+                exchange.start = message
                 return
-            if start is not None:
-                made_at = Headers(raw=start["headers"]).get("location", "")
-                await write(start["status"], message.get("body", b""), made_at)
+            if exchange.start is not None:
+                start, exchange.start = exchange.start, None
+                headers = Headers(raw=start["headers"])
+                await _write(exchange, start["status"], headers, message.get("body", b""))
                 await send(start)
-                start = None
             await send(message)
 
         try:
             await self.app(scope, receive_and_keep, send_when_written)
         except BaseException as failure:
-            if not written:
-                await write(CLIENT_LEFT if isinstance(failure, asyncio.CancelledError) else 500, b"")
+            if not exchange.written:
+                await _write(exchange, CLIENT_LEFT if isinstance(failure, asyncio.CancelledError) else 500)
             raise
 
 
-async def _write(scope: Scope, given: bytes, status: int, answer: bytes, made_at: str) -> None:
+async def _write(
+    exchange: _Exchange, status: int, headers: Mapping[str, str] | None = None, answer: bytes = b""
+) -> None:
+    exchange.written = True
+    scope = exchange.request.scope
     principal = scope["state"].get("principal")
-    route = scope.get("route")
-    if route is None or not isinstance(principal, Principal) or status in _UNDONE:
+    if scope.get("route") is None or not isinstance(principal, Principal) or status in _UNDONE:
         return
-    entry = _entry(Request(scope), principal, given, status, _parsed(answer), made_at)
-    task = asyncio.create_task(_store(scope, entry))
+    told = _parsed(answer)
+    entry = _entry(exchange, principal, status, headers or {}, told if isinstance(told, dict) else {})
+    task = asyncio.create_task(_store(exchange.request, entry))
     _writing.add(task)
     task.add_done_callback(_writing.discard)
     await asyncio.shield(task)
 
 
-async def _store(scope: Scope, entry: AuditLog) -> None:
+async def _store(request: Request, entry: AuditLog) -> None:
     told = entry.model_dump(mode="json")
     try:
-        async with resources(Request(scope)).database.session() as session:
+        async with resources(request).database.session() as session:
             session.add(entry)
     except Exception as failure:
         # The deed is done: its entry must not be lost with the database.
@@ -112,25 +126,33 @@ async def _store(scope: Scope, entry: AuditLog) -> None:
 
 
 def _entry(
-    request: Request, principal: Principal, given: bytes, status: int, answer: Any, made_at: str
+    exchange: _Exchange,
+    principal: Principal,
+    status: int,
+    headers: Mapping[str, str],
+    answer: Mapping[str, Any],
 ) -> AuditLog:
+    request, given = exchange.request, exchange.given
     route = request.scope["route"]
     resource_type, resource_id = _resource(route.path, request.path_params)
-    told: Mapping[str, Any] = answer if isinstance(answer, dict) else {}
     if status == 201 and not resource_id:
-        resource_id = str(told.get("public_id") or told.get("id") or made_at.rpartition("/")[2])
+        made = answer.get("public_id") or answer.get("id") or headers.get("location", "").rpartition("/")[2]
+        resource_id = str(made)
+    reason = str(answer.get("message", "")) if status >= 400 else ""
     return AuditLog(
-        admin_user_id=principal.subject[:255],
-        admin_email=principal.email[:320],
-        action=str(route.name)[:100],
-        resource_type=resource_type[:100],
-        resource_id=resource_id[:255],
-        payload=masked(_parsed(given)) if len(given) <= KEPT_BYTES else {"omitted": "longer than 64 KiB"},
-        ip_address=client_address(request)[:64],
-        user_agent=request.headers.get("user-agent", "")[:512],
+        admin_user_id=_text(principal.subject, 255),
+        admin_email=_text(principal.email, 320),
+        action=_text(str(route.name), 100),
+        resource_type=_text(resource_type, 100),
+        resource_id=_text(resource_id, 255),
+        payload=masked(_parsed(bytes(given)))
+        if len(given) <= KEPT_BYTES
+        else {"omitted": "longer than 64 KiB"},
+        ip_address=_text(client_address(request), 64),
+        user_agent=_text(request.headers.get("user-agent", ""), 512),
         status_code=status,
-        error_message=_reason(status, told),
-        request_id=str(request.scope["state"].get("request_id", ""))[:128],
+        error_message=_text("the caller left before the answer" if status == CLIENT_LEFT else reason, 4096),
+        request_id=_text(str(request.scope["state"].get("request_id", "")), 128),
     )
 
 
@@ -142,14 +164,13 @@ def _resource(template: str, parameters: Mapping[str, Any]) -> tuple[str, str]:
     return kind, str(parameters.get(name, ""))
 
 
-def _reason(status: int, answer: Mapping[str, Any]) -> str:
-    if status == CLIENT_LEFT:
-        return "the caller left before the answer"
-    return str(answer.get("message", "")) if status >= 400 else ""
+def _text(text: str, length: int) -> str:
+    # PostgreSQL keeps no NUL, and an id in a path may hold one.
+    return text.replace("\0", "\ufffd")[:length]
 
 
 def _parsed(content: bytes) -> Any:
     try:
-        return orjson.loads(content)
-    except orjson.JSONDecodeError:
+        return parse_json(content)
+    except ApiError:
         return None
