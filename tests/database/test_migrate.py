@@ -1,6 +1,8 @@
 """Migrations bring any database to the newest revision, once, whoever else tries."""
 
+import importlib
 import multiprocessing
+import pkgutil
 
 import psycopg
 import pytest
@@ -58,6 +60,8 @@ def declared_metadata() -> list[MetaData]:
     import jan_server.identity.tables as identity_tables
     import jan_server.services.llm_api.tables as llm_api_tables
 
+    for module in pkgutil.iter_modules(llm_api_tables.__path__, f"{llm_api_tables.__name__}."):
+        importlib.import_module(module.name)
     return [identity_tables.IdentityTable.metadata, llm_api_tables.LlmApiTable.metadata]
 
 
