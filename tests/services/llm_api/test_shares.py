@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
+from jan_server.http.context import ServiceContext
+from jan_server.settings.tree import Settings, plain
 from tests.services.llm_api.callers import Caller, new_caller
-from tests.services.llm_api.conftest import Start
+from tests.services.llm_api.conftest import Start, running, settings_for
 from tests.services.llm_api.sharing import answer_of, is_readable, share, talk
 
 
@@ -78,6 +81,37 @@ async def test_the_link_leads_where_the_caller_came_from(
 ) -> None:
     conversation = await talk(owner)
     made = await owner.send("POST", f"{conversation}/share", json={"scope": "conversation"}, headers=headers)
+    assert made.json()["share_url"] == f"{origin}/v1/public/shares/{made.json()['slug']}"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("public_url", ["https://jan.example.com/", "http://localhost:8000"])
+async def test_the_link_leads_to_a_proxy_with_tls_that_names_no_port(
+    owner: Caller,
+    issuer_url: str,
+    context: Callable[[Settings], ServiceContext],
+    scheme: str,
+    public_url: str,
+) -> None:
+    tree = plain(settings_for(issuer_url))
+    tree["infrastructure"]["gateway"] = {"public_url": public_url}
+    headers = {
+        "X-Forwarded-Proto": scheme,
+        "X-Forwarded-Host": "jan.example.com",
+        "X-Forwarded-Port": "8000",
+    }
+    conversation = await talk(owner)
+    async with running(context(Settings.model_validate(tree))) as llm_api:
+        behind = Caller(llm_api, owner.principal)
+        made = await behind.send(
+            "POST", f"{conversation}/share", json={"scope": "conversation"}, headers=headers
+        )
+    # Nothing but the setting can tell of a proxy whose word the gateway does not take.
+    origin = (
+        "http://jan.example.com:8000"
+        if (scheme, public_url) == ("http", "http://localhost:8000")
+        else "https://jan.example.com"
+    )
     assert made.json()["share_url"] == f"{origin}/v1/public/shares/{made.json()['slug']}"
 
 
