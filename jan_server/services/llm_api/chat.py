@@ -19,7 +19,8 @@ from jan_server.inference import upstream_errors
 from jan_server.inference.client import UpstreamClient
 from jan_server.inference.upstream_errors import UpstreamError
 from jan_server.services.llm_api import context_window
-from jan_server.services.llm_api.chat_answer import AnswerRecorder, read_answer
+from jan_server.services.llm_api.accounting import Accounting, MeteredCall, failure_status
+from jan_server.services.llm_api.chat_answer import AnswerRecorder, ChatAnswer, read_answer
 from jan_server.services.llm_api.chat_history import Message
 from jan_server.services.llm_api.chat_request import ChatRequest
 from jan_server.services.llm_api.chat_storage import Exchange
@@ -36,6 +37,7 @@ from jan_server.services.llm_api.model_registry import ModelRegistry
 from jan_server.services.llm_api.models import OfferedModel
 from jan_server.services.llm_api.refusals import Invalid
 from jan_server.services.llm_api.sync import ModelSync
+from jan_server.services.llm_api.token_counts import StreamCounter, TokenCounts, told_counts
 
 logger = logging.getLogger("jan.llm-api.chat")
 
@@ -50,15 +52,32 @@ class ChatCall:
         request: As it was checked.
         model: Who answers.
         body: What the provider gets.
+        meter: Takes down what the call used.
         exchange: Its place in a conversation; None without one.
         trimmed: Whether messages had to go to fit the model's context.
+        asked_usage: Whether the provider is asked for the usage of a stream although the caller did not ask.
     """
 
     request: ChatRequest
     model: OfferedModel
     body: bytes
+    meter: MeteredCall
     exchange: Exchange | None = None
     trimmed: bool = False
+    asked_usage: bool = False
+
+    def counts(self, told: TokenCounts | None, completion: int) -> TokenCounts:
+        """The tokens of the call: as the provider told them, else the estimate with this completion."""
+        if told is not None:
+            return told
+        prompt = context_window.tools_tokens(self.request.body.get("tools"))
+        prompt += sum(map(context_window.message_tokens, self.request.messages))
+        return TokenCounts(prompt, completion, estimated=True)
+
+    def stream_ended(self, counter: StreamCounter, failure: BaseException | None) -> None:
+        """Take down a stream that is over, however it ended; a chunk counts as a token where nobody told."""
+        status = 200 if failure is None else failure_status(failure)
+        self.meter.finish(status, self.counts(counter.counts, counter.chunks))
 
 
 class Chat:
@@ -69,6 +88,8 @@ class Chat:
         sync: Asked for models that nobody knows yet.
         upstream: Calls providers.
         writer: Reads and writes the conversations of exchanges.
+        accounting: Takes down what calls use.
+        ask_usage: Whether providers are asked for the usage of streams whose callers do not ask.
         user_tokens: The longest last user message, in estimated tokens; 0 for no limit.
         stream_seconds: How long a streamed answer may take.
     """
@@ -79,7 +100,9 @@ class Chat:
         sync: ModelSync,
         upstream: UpstreamClient,
         writer: ExchangeWriter,
+        accounting: Accounting,
         *,
+        ask_usage: bool = True,
         user_tokens: int = 0,
         stream_seconds: float = 600.0,
     ) -> None:
@@ -87,16 +110,22 @@ class Chat:
         self._sync = sync
         self._upstream = upstream
         self._writer = writer
+        self._accounting = accounting
+        self._ask_usage = ask_usage
         self._user_tokens = user_tokens
         self._stream_seconds = stream_seconds
 
-    async def prepare(self, request: ChatRequest, user_id: int, raw: bytes) -> ChatCall:
+    async def prepare(
+        self, request: ChatRequest, user_id: int, raw: bytes, *, key_id: str = "", request_id: str = ""
+    ) -> ChatCall:
         """Find conversation and model, and make what the provider gets.
 
         Args:
             request: The checked request.
             user_id: The key of the caller's row.
             raw: The request's body as it came; its length bounds the number of tokens.
+            key_id: The API key of the caller; empty for a token.
+            request_id: By which the call is found again.
 
         Raises:
             Invalid: The last user message is too long.
@@ -111,7 +140,19 @@ class Chat:
         model = await self._choose(request)
         self._check_user_message(own, raw)
         trimmed = self._fit(request, model, raw, unbounded=request.messages is not own)
-        return ChatCall(request, model, _upstream_body(request, model), exchange, trimmed)
+        asked_usage = self._ask_usage and request.stream and _ask_usage(request.body)
+        conversation = exchange.conversation if exchange else None
+        meter = MeteredCall(
+            self._accounting,
+            model,
+            user_id=user_id,
+            key_id=key_id,
+            request_id=request_id,
+            stream=request.stream,
+            conversation_id=exchange.id if exchange else None,
+            project_id=conversation.project_public_id if conversation else None,
+        )
+        return ChatCall(request, model, _upstream_body(request, model), meter, exchange, trimmed, asked_usage)
 
     async def _choose(self, request: ChatRequest) -> OfferedModel:
         model = self._registry.table.find(request.model) or await self._sync.find_late(request.model)
@@ -152,10 +193,13 @@ class Chat:
         Raises:
             UpstreamError: The provider gave none.
         """
-        answer = await self._upstream.complete(call.model.provider, PATH, call.body)
-        body = answer.body
-        if b'"choices"' not in body:
-            raise no_completion(call.model.provider, body)
+        with call.meter:
+            answer = await self._upstream.complete(call.model.provider, PATH, call.body)
+            body = answer.body
+            if b'"choices"' not in body:
+                raise no_completion(call.model.provider, body)
+            told = told_counts(body)
+            call.meter.finish(200, call.counts(told, 0 if told else answer_tokens(read_answer(body))))
         members: dict[str, Any] = {}
         if call.exchange is not None:
             title = await self._writer.store(call.exchange, call.model, read_answer(body))
@@ -171,7 +215,17 @@ class Chat:
             UpstreamError: The provider did not begin to answer.
         """
         provider = call.model.provider
-        stream = await begin_stream(self._upstream, provider, PATH, call.body, seconds=self._stream_seconds)
+        with call.meter:
+            stream = await begin_stream(
+                self._upstream,
+                provider,
+                PATH,
+                call.body,
+                seconds=self._stream_seconds,
+                counter=StreamCounter(strip=call.asked_usage),
+                ended=call.stream_ended,
+            )
+            call.meter.began()
         if call.exchange is None:
             return relay(stream, request_id)
         return self._recorded(call.model, call.exchange, stream, request_id)
@@ -228,6 +282,22 @@ class Chat:
 def with_members(body: bytes, members: dict[str, Any]) -> bytes:
     """A JSON object with further members at its end, its own bytes untouched."""
     return body.rstrip()[:-1] + b"," + orjson.dumps(members)[1:]
+
+
+def answer_tokens(answer: ChatAnswer) -> int:
+    """The estimated tokens of an answer."""
+    return context_window.message_tokens(
+        {"content": answer.text + answer.reasoning + answer.refusal, "tool_calls": answer.tool_calls}
+    )
+
+
+def _ask_usage(body: dict[str, Any]) -> bool:
+    """Ask for the usage of a stream; False when the caller asked for it already."""
+    options = body.get("stream_options") or {}
+    if options.get("include_usage"):
+        return False
+    body["stream_options"] = {**options, "include_usage": True}
+    return True
 
 
 def _upstream_body(request: ChatRequest, model: OfferedModel) -> bytes:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Self
 
 import orjson
@@ -18,6 +18,10 @@ from jan_server.inference import upstream_errors
 from jan_server.inference.client import AnswerStream, UpstreamClient
 from jan_server.inference.provider import Provider
 from jan_server.inference.upstream_errors import UpstreamError
+from jan_server.services.llm_api.token_counts import StreamCounter
+
+StreamEnd = Callable[[StreamCounter, BaseException | None], None]
+"""Told how a stream ended: what was counted in it, and what went wrong, if anything did."""
 
 _TAIL_BYTES = 2048
 _CLOSING_SECONDS = 1.0
@@ -34,10 +38,20 @@ class BegunStream:
         provider: Who answers.
     """
 
-    __slots__ = ("_answer", "_ends_at", "_first", "_time", "provider")
+    __slots__ = ("_answer", "_counter", "_ended", "_ends_at", "_first", "_time", "provider")
 
-    def __init__(self, provider: Provider, answer: AnswerStream, first: bytes, ends_at: float) -> None:
+    def __init__(
+        self,
+        provider: Provider,
+        answer: AnswerStream,
+        first: bytes,
+        ends_at: float,
+        counter: StreamCounter,
+        ended: StreamEnd,
+    ) -> None:
         self.provider = provider
+        self._counter = counter
+        self._ended = ended
         self._answer = answer
         self._first = first
         self._ends_at = ends_at
@@ -52,19 +66,31 @@ class BegunStream:
         Raises:
             UpstreamError: The provider broke off (502), fell silent or did not come to an end (504).
         """
-        if self._first:
-            first, self._first = self._first, b""
-            return first
-        chunk = await anext(self._answer)
-        if self._time() > self._ends_at:
-            raise upstream_errors.silent(self.provider, "did not finish its answer in time")
-        return chunk
+        while True:
+            if self._first:
+                chunk, self._first = self._first, b""
+            else:
+                try:
+                    chunk = await anext(self._answer)
+                except StopAsyncIteration:
+                    if rest := self._counter.rest():
+                        return rest
+                    raise
+                if self._time() > self._ends_at:
+                    raise upstream_errors.silent(self.provider, "did not finish its answer in time")
+            if passed := self._counter.feed(chunk):
+                return passed
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, failure: BaseException | None, *_: object
+    ) -> None:
         self._answer.close()
+        if failure is None and not self._counter.complete:
+            failure = upstream_errors.broken_off(self.provider)
+        self._ended(self._counter, failure)
 
     async def exhaust(self) -> None:
         """Read to the end of the transfer, so that the connection can be used again."""
@@ -77,7 +103,14 @@ class BegunStream:
 
 
 async def begin_stream(
-    upstream: UpstreamClient, provider: Provider, path: str, body: bytes, *, seconds: float
+    upstream: UpstreamClient,
+    provider: Provider,
+    path: str,
+    body: bytes,
+    *,
+    seconds: float,
+    counter: StreamCounter,
+    ended: StreamEnd,
 ) -> BegunStream:
     """Ask for a stream and wait for its first bytes.
 
@@ -87,6 +120,8 @@ async def begin_stream(
         path: Below the endpoint's URL.
         body: Sent as it is.
         seconds: How long the whole stream may take.
+        counter: Sees the bytes on their way.
+        ended: Called once a stream that has begun is over.
 
     Raises:
         UpstreamError: The provider did not begin to answer, or with something else than a stream.
@@ -100,7 +135,7 @@ async def begin_stream(
     except BaseException:
         answer.close()
         raise
-    return BegunStream(provider, answer, first, ends_at)
+    return BegunStream(provider, answer, first, ends_at, counter, ended)
 
 
 async def relay(stream: BegunStream, request_id: str) -> AsyncGenerator[bytes, None]:

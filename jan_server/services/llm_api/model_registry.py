@@ -20,6 +20,7 @@ from jan_server.database.engine import Database
 from jan_server.inference.provider import Endpoint, Timeouts
 from jan_server.inference.provider import Provider as UpstreamProvider
 from jan_server.services.llm_api.models import ModelTable, OfferedModel, price_of
+from jan_server.services.llm_api.prices import pricing_of
 from jan_server.services.llm_api.provider_secrets import ProviderSecrets, UnreadableKey
 from jan_server.services.llm_api.tables.model import ModelCatalog, ProviderModel
 from jan_server.services.llm_api.tables.provider import Provider
@@ -179,6 +180,7 @@ def _offered(model: ProviderModel, catalog: ModelCatalog | None, provider: Activ
         model_order=model.model_order_number,
         created=int(model.created_at.timestamp()),
         price=price_of(model.pricing),
+        pricing=pricing_of(model.pricing),
         context_length=limits.get("context_length") or (catalog.context_length if catalog else None),
         defaults=_defaults(catalog.supported_parameters if catalog else {}),
         instruct_key=model.instruct_model_id,

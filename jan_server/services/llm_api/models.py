@@ -37,6 +37,7 @@ class OfferedModel:
         defaults: Parameters for requests that do not set them.
         instruct_key: The key of the model that answers when thinking is switched off.
         problem: Why it cannot be called although it is offered; empty when it can.
+        pricing: Its stored prices, as units and millionths of a dollar.
     """
 
     id: str
@@ -54,6 +55,7 @@ class OfferedModel:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     instruct_key: int | None = None
     problem: str = ""
+    pricing: tuple[tuple[str, int], ...] = ()
 
 
 class ModelTable:

@@ -16,19 +16,25 @@ from jan_server.database.engine import Database
 from jan_server.inference import readiness as inference_readiness
 from jan_server.inference.client import UpstreamClient
 from jan_server.inference.provider import Timeouts
+from jan_server.services.llm_api.accounting import Accounting
 from jan_server.services.llm_api.bootstrap import bootstrap_providers, described_providers
 from jan_server.services.llm_api.chat import Chat
 from jan_server.services.llm_api.exchange_writer import ExchangeWriter
 from jan_server.services.llm_api.model_registry import ActiveProvider, ModelRegistry
+from jan_server.services.llm_api.prices import Prices
 from jan_server.services.llm_api.provider_secrets import ProviderSecrets
 from jan_server.services.llm_api.readiness import Finding, Probe
 from jan_server.services.llm_api.sync import ModelSync
 from jan_server.services.llm_api.title_writer import TitleWriter
+from jan_server.settings.home import JanHome
 from jan_server.settings.tree import Settings
 
 logger = logging.getLogger("jan.llm-api.serving")
 
 PROBE_SECONDS = 1.5
+USAGE_FOLDER = "llm-api-usage"
+"""Below the home's data: calls that are not in the database yet."""
+
 RETRY_SECONDS = 1.0
 """How long to wait for PostgreSQL before the next try."""
 
@@ -44,6 +50,7 @@ class Serving:
         sync: Keeps them up to date.
         chat: Answers chat requests.
         exchanges: Writes those that belong to conversations.
+        accounting: Takes down what calls of models use.
     """
 
     secrets: ProviderSecrets
@@ -52,6 +59,7 @@ class Serving:
     sync: ModelSync
     chat: Chat
     exchanges: ExchangeWriter
+    accounting: Accounting
 
 
 def make_serving(settings: Settings, database: Database, client: aiohttp.ClientSession) -> Serving:
@@ -78,15 +86,20 @@ def make_serving(settings: Settings, database: Database, client: aiohttp.ClientS
     if own.conversations.title_generation_enabled:
         titles = TitleWriter(registry, upstream, own.conversations.title_generation_model_id)
     exchanges = ExchangeWriter(database, titles)
+    accounting = Accounting(
+        database, Prices({name: price.model_dump() for name, price in own.usage.prices.items()})
+    )
     chat = Chat(
         registry,
         sync,
         upstream,
         exchanges,
+        accounting,
+        ask_usage=own.usage.ask_in_streams,
         user_tokens=own.max_user_message_tokens,
         stream_seconds=own.stream_timeout.total_seconds(),
     )
-    return Serving(secrets, upstream, registry, sync, chat, exchanges)
+    return Serving(secrets, upstream, registry, sync, chat, exchanges, accounting)
 
 
 @asynccontextmanager
@@ -122,7 +135,11 @@ async def open_serving(
 
     every_seconds = own.model_sync_interval_minutes * 60.0 if own.model_sync_enabled else None
     late = None if await begin() else asyncio.create_task(begin_late(), name="write providers")
-    async with serving.registry.open(), serving.sync.repeating(every_seconds):
+    async with (
+        serving.accounting.open(JanHome(home).data / USAGE_FOLDER),
+        serving.registry.open(),
+        serving.sync.repeating(every_seconds),
+    ):
         try:
             yield
         finally:

@@ -22,6 +22,7 @@ from jan_server.services.llm_api.resources import resources
 from jan_server.services.llm_api.routes.body import documented
 from jan_server.services.llm_api.routes.caller import current_user
 from jan_server.services.llm_api.schemas.chat import ChatCompletion, ChatCompletionRequest
+from jan_server.services.llm_api.users import CurrentUser
 
 CONVERSATION_HEADER = b"x-conversation-id"
 
@@ -50,7 +51,7 @@ async def create_chat_completion(request: Request) -> Response:
     if not isinstance(body, dict):
         raise invalid_request("the body must be a JSON object", code="invalid_json")
     chat_request = parse_chat_request(body, referrer=_referrer(request.scope))
-    return ChatResponse(resources(request).serving.chat, chat_request, user.id, raw)
+    return ChatResponse(resources(request).serving.chat, chat_request, user, raw)
 
 
 def _referrer(scope: Scope) -> str | None:
@@ -63,10 +64,10 @@ def _referrer(scope: Scope) -> str | None:
 class ChatResponse(Response):
     """The answer to one chat request: the work happens while it is sent, and ends when the caller leaves."""
 
-    def __init__(self, chat: Chat, chat_request: ChatRequest, user_id: int, raw: bytes) -> None:
+    def __init__(self, chat: Chat, chat_request: ChatRequest, user: CurrentUser, raw: bytes) -> None:
         self._chat = chat
         self._request = chat_request
-        self._user_id = user_id
+        self._user = user
         self._raw = raw
         self.background = None
 
@@ -76,7 +77,13 @@ class ChatResponse(Response):
         state["stream"] = self._request.stream
         try:
             async with WhileConnected(receive):
-                call = await self._chat.prepare(self._request, self._user_id, self._raw)
+                call = await self._chat.prepare(
+                    self._request,
+                    self._user.id,
+                    self._raw,
+                    key_id=self._user.principal.key_id,
+                    request_id=state.get("request_id", ""),
+                )
                 state["model"] = call.model.id
                 if self._request.stream:
                     await self._stream(call, state, send)
@@ -101,6 +108,8 @@ class ChatResponse(Response):
             await send({"type": "http.response.body", "body": b""})
         finally:
             await frames.aclose()
+            # A stream that was never begun to be read has not ended by itself.
+            call.meter.failed(None)
 
 
 def _conversation(call: ChatCall) -> list[tuple[bytes, bytes]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Literal
+from decimal import Decimal
+from typing import Annotated, Literal
 
-from pydantic import SecretStr
+from pydantic import BeforeValidator, SecretStr
 
 from jan_server.settings.tree.fields import (
     Duration,
@@ -15,6 +17,7 @@ from jan_server.settings.tree.fields import (
     Port,
     Section,
     TextList,
+    json_text,
     setting,
 )
 
@@ -133,6 +136,34 @@ class ImageOptions(Section):
     )
 
 
+class ModelPrice(Section):
+    """What a model costs."""
+
+    prompt: Decimal = setting(Decimal(), "Dollars for a million tokens that the model reads.", ge=0)
+    completion: Decimal = setting(Decimal(), "Dollars for a million tokens that it writes.", ge=0)
+
+
+ModelPrices = Annotated[Mapping[str, ModelPrice], BeforeValidator(json_text)]
+"""Prices by model id; the text form is JSON."""
+
+
+class UsageOptions(Section):
+    """How calls of models are counted."""
+
+    ask_in_streams: bool = setting(
+        True,
+        "Whether providers are asked for the tokens of every stream. Switch it off for providers that refuse "
+        "stream_options; the tokens are then estimated.",
+        "JAN_USAGE_IN_STREAMS",
+    )
+    prices: ModelPrices = setting(
+        {},
+        "Prices by model id that win over all others, as JSON: "
+        '{"vendor/model": {"prompt": 2.5, "completion": 10}}, in dollars for a million tokens.',
+        "JAN_MODEL_PRICES",
+    )
+
+
 class LlmApi(Section):
     """llm-api: chat, models, conversations, log-in."""
 
@@ -184,6 +215,7 @@ class LlmApi(Section):
     prompt_orchestration: PromptOrchestration = PromptOrchestration()
     memory: MemoryClient = MemoryClient()
     conversations: ConversationOptions = ConversationOptions()
+    usage: UsageOptions = UsageOptions()
     images: ImageOptions = ImageOptions()
     media_resolve_url: HttpUrl = setting(
         "http://127.0.0.1:8285/v1/media/resolve",
