@@ -54,6 +54,7 @@ COMMANDS: dict[str, CommandEntry] = {
         },
         "Operate": {
             "config": "Show, explain, check and export the settings.",
+            "users": "Keep users, their roles and their groups.",
             "db": "Migrate, inspect, back up, restore and reset the database.",
         },
     }.items()
