@@ -22,6 +22,7 @@ from yarl import URL
 
 from jan_server.inference import upstream_errors
 from jan_server.inference.provider import Endpoint, Provider
+from jan_server.inference.request_body import StreamedBody
 from jan_server.inference.selection import EndpointSelector
 from jan_server.inference.upstream_errors import Retry, UpstreamError
 from jan_server.inference.whole_answer import StreamedAnswer, streaming_body
@@ -33,7 +34,7 @@ ANTHROPIC_VERSION = "2023-06-01"
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
 _ERROR_BODY_BYTES = 65536
-_CHAT = "/chat/completions"
+_GENERATING = frozenset({"/chat/completions", "/completions"})
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -232,25 +233,31 @@ class UpstreamClient:
         while True:
             endpoint = self._choose(provider, tried)
             try:
-                if body is not None and path == _CHAT and endpoint.url in self._heedless:
-                    return await self._streamed_whole(provider, endpoint, body)
+                if body is not None and path in _GENERATING and endpoint.url in self._heedless:
+                    return await self._streamed_whole(provider, endpoint, path, body)
                 return await self._whole(provider, endpoint, method, path, body, content_type)
             except UpstreamError as error:
                 await self._before_next_try(provider, endpoint, error, tried)
 
     async def stream(
-        self, provider: Provider, path: str, body: bytes, *, content_type: str = "application/json"
+        self,
+        provider: Provider,
+        path: str,
+        body: bytes | StreamedBody,
+        *,
+        content_type: str = "application/json",
     ) -> AnswerStream:
-        """Ask for a stream and wait for its first byte.
+        """Ask for an answer that is relayed as it comes, and wait for its first byte.
 
         Args:
             provider: Whom.
             path: Below the endpoint's URL.
-            body: Sent as it is; it says itself that it wants a stream.
+            body: Sent as it is, or as it comes; it says itself that it wants a stream.
             content_type: What the body is.
 
         Raises:
             UpstreamError: No endpoint began to answer; ready to be shown to the caller.
+            Exception: The body could not be read to its end: what it failed with.
         """
         tried: list[str] = []
         while True:
@@ -258,7 +265,10 @@ class UpstreamClient:
             try:
                 return await self._begun(provider, endpoint, path, body, content_type)
             except UpstreamError as error:
-                await self._before_next_try(provider, endpoint, error, tried)
+                if not isinstance(body, bytes) and body.failure is not None:
+                    raise body.failure from error
+                again = isinstance(body, bytes) or body.can_be_sent_again
+                await self._before_next_try(provider, endpoint, error, tried, again=again)
 
     def note_failure(self, provider: Provider, endpoint: Endpoint, error: UpstreamError) -> None:
         """Remember and log that a call failed, once; an endpoint that is to blame rests."""
@@ -278,14 +288,25 @@ class UpstreamClient:
     def _choose(self, provider: Provider, tried: list[str]) -> Endpoint:
         endpoint = self.selector.choose(provider, tried) or self.selector.choose(provider)
         if endpoint is None:
-            raise UpstreamError(502, f"{provider.name} has no address", code="upstream_unreachable")
+            # It answers inside this process, and there only what it was made for.
+            raise UpstreamError(
+                400, f"{provider.name} does not answer such requests", code="unsupported_model"
+            )
         return endpoint
 
     async def _before_next_try(
-        self, provider: Provider, endpoint: Endpoint, error: UpstreamError, tried: list[str]
+        self,
+        provider: Provider,
+        endpoint: Endpoint,
+        error: UpstreamError,
+        tried: list[str],
+        *,
+        again: bool = True,
     ) -> None:
         """Raise the error when no further try is allowed; else return when it is time for it."""
         self.note_failure(provider, endpoint, error)
+        if not again:
+            raise error
         tried.append(endpoint.url)
         another = any(other.url not in tried for other in provider.endpoints)
         allowed = another if error.retry is Retry.ELSEWHERE else error.retry is Retry.ANYWHERE
@@ -332,15 +353,15 @@ class UpstreamClient:
         self._answered(provider, endpoint, headers)
         return Answer(response.status, headers, content)
 
-    async def _streamed_whole(self, provider: Provider, endpoint: Endpoint, body: bytes) -> Answer:
+    async def _streamed_whole(self, provider: Provider, endpoint: Endpoint, path: str, body: bytes) -> Answer:
         """A whole answer, asked for as a stream so that the engine notices when the caller leaves."""
         request = streaming_body(body)
         if request is None:
-            return await self._whole(provider, endpoint, "POST", _CHAT, body, "application/json")
+            return await self._whole(provider, endpoint, "POST", path, body, "application/json")
         answer = StreamedAnswer(provider, endpoint)
         try:
             async with asyncio.timeout(provider.timeouts.answer):
-                begun = await self._begun(provider, endpoint, _CHAT, request, "application/json")
+                begun = await self._begun(provider, endpoint, path, request, "application/json")
                 async with begun:
                     async for chunk in begun:
                         answer.feed(chunk)
@@ -349,7 +370,12 @@ class UpstreamClient:
         return Answer(begun.status, {"Content-Type": "application/json"}, answer.body())
 
     async def _begun(
-        self, provider: Provider, endpoint: Endpoint, path: str, body: bytes, content_type: str
+        self,
+        provider: Provider,
+        endpoint: Endpoint,
+        path: str,
+        body: bytes | StreamedBody,
+        content_type: str,
     ) -> AnswerStream:
         timeouts = provider.timeouts
         response: aiohttp.ClientResponse | None = None
@@ -360,7 +386,7 @@ class UpstreamClient:
                 response = await self._session.request(
                     "POST",
                     _url(endpoint.url, path),
-                    data=body,
+                    data=body if isinstance(body, bytes) else body.chunks(),
                     headers=_headers(provider.kind, endpoint.api_key, endpoint.headers, content_type),
                     timeout=_limits(timeouts.connect, None),
                     allow_redirects=False,
@@ -408,12 +434,21 @@ def _url(base: str, path: str) -> URL:
     return url.with_path(url.path.rstrip("/") + path, keep_query=True)
 
 
-@lru_cache(maxsize=1024)
 def _headers(
     kind: str, api_key: str, further: tuple[tuple[str, str], ...], content_type: str
 ) -> CIMultiDict[str]:
-    """The request's headers; the credential's one is contract/llm-api.md, section 22.4."""
-    headers = CIMultiDict({"Content-Type": content_type, "Accept-Encoding": "identity"})
+    headers = _json_headers(kind, api_key, further)
+    if content_type != headers["Content-Type"]:
+        # Forms have a boundary of their own each: they would fill the cache.
+        headers = headers.copy()
+        headers["Content-Type"] = content_type
+    return headers
+
+
+@lru_cache(maxsize=1024)
+def _json_headers(kind: str, api_key: str, further: tuple[tuple[str, str], ...]) -> CIMultiDict[str]:
+    """The headers of a request; the credential's one is contract/llm-api.md, section 22.4."""
+    headers = CIMultiDict({"Content-Type": "application/json", "Accept-Encoding": "identity"})
     key = api_key.strip()
     if key and key.lower() != "none":
         if kind == "azure_openai":

@@ -1,4 +1,4 @@
-"""A whole chat completion put together from a stream, for engines that ignore a caller who leaves.
+"""A whole completion put together from a stream, for engines that ignore a caller who leaves.
 
 llama.cpp's server notices a closed connection only while it writes. A whole answer is written at its end,
 so an abandoned request would hold its slot until then; asked for as a stream, it is let go at once.
@@ -18,7 +18,7 @@ _JOINED_TEXTS = ("content", "reasoning_content", "refusal")
 
 
 def streaming_body(body: bytes) -> bytes | None:
-    """The same chat request asking for a stream with usage; None when it is no such request."""
+    """The same request asking for a stream with usage; None when it is no such request."""
     try:
         request = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -32,7 +32,7 @@ def streaming_body(body: bytes) -> bytes | None:
 
 
 class StreamedAnswer:
-    """Collects the chunks of a streamed chat completion into the object that OpenAI sends in one piece.
+    """Collects the chunks of a streamed completion into the object that OpenAI sends in one piece.
 
     Args:
         provider: Who answers, for error messages.
@@ -43,7 +43,7 @@ class StreamedAnswer:
         self._provider = provider
         self._endpoint = endpoint
         self._splitter = FrameSplitter()
-        self._top: dict[str, Any] = {}
+        self._top: dict[str, Any] = {"object": "chat.completion"}
         self._choices: dict[int, dict[str, Any]] = {}
 
     def feed(self, chunk: bytes) -> None:
@@ -68,7 +68,7 @@ class StreamedAnswer:
         choices = [self._choices[index] for index in sorted(self._choices)]
         if not choices or any(choice["finish_reason"] is None for choice in choices):
             raise upstream_errors.broken_off(self._provider)
-        return orjson.dumps({**self._top, "object": "chat.completion", "choices": choices})
+        return orjson.dumps({**self._top, "choices": choices})
 
     def _refuse(self, error: Any) -> None:
         status = error.get("code") if isinstance(error, dict) else None
@@ -84,18 +84,17 @@ class StreamedAnswer:
         if "error" in chunk:
             self._refuse(chunk["error"])
         for name, value in chunk.items():
-            if name != "choices":
+            # Chunks of chats call themselves chunks; those of texts are called like the whole.
+            if name != "choices" and value != "chat.completion.chunk":
                 self._top[name] = value
         for part in chunk.get("choices") or ():
-            choice = self._choices.setdefault(
-                part.get("index", 0),
-                {
-                    "index": part.get("index", 0),
-                    "message": {"role": "assistant", "content": None},
-                    "finish_reason": None,
-                },
-            )
-            _add_delta(choice["message"], part.get("delta") or {})
+            index = part.get("index", 0)
+            choice = self._choices.setdefault(index, {"index": index, "finish_reason": None})
+            if "text" in part:
+                choice["text"] = choice.get("text", "") + part["text"]
+            else:
+                message = choice.setdefault("message", {"role": "assistant", "content": None})
+                _add_delta(message, part.get("delta") or {})
             if part.get("finish_reason"):
                 choice["finish_reason"] = part["finish_reason"]
             if part.get("logprobs"):

@@ -392,6 +392,28 @@ async def test_a_heedless_engines_tool_calls_are_put_together(
     assert (call["id"], choice["finish_reason"]) == ("call_scripted", "tool_calls")
 
 
+async def test_a_heedless_engines_text_is_put_together(
+    client: UpstreamClient, upstream: OpenAIUpstream
+) -> None:
+    asked = await heedless(client, upstream)
+    chunks = (
+        {"object": "text_completion", "choices": [{"index": 0, "text": "one", "finish_reason": None}]},
+        {"object": "text_completion", "choices": [{"index": 1, "text": "two", "finish_reason": "stop"}]},
+        {"object": "text_completion", "choices": [{"index": 0, "text": " more", "finish_reason": "length"}]},
+    )
+    frames = b"".join(b"data: " + orjson.dumps(chunk) + b"\n\n" for chunk in chunks) + b"data: [DONE]\n\n"
+    upstream.next(Raw(frames, content_type="text/event-stream"))
+    answer = await client.complete(asked, "/completions", b'{"model":"scripted-model","prompt":"Hi"}')
+    assert upstream.last.json["stream"] is True
+    assert orjson.loads(answer.body) == {
+        "object": "text_completion",
+        "choices": [
+            {"index": 0, "finish_reason": "length", "text": "one more"},
+            {"index": 1, "finish_reason": "stop", "text": "two"},
+        ],
+    }
+
+
 async def test_a_heedless_engines_failures_are_errors_all_the_same(
     client: UpstreamClient, upstream: OpenAIUpstream
 ) -> None:
