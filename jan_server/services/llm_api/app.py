@@ -46,6 +46,7 @@ from jan_server.services.llm_api.routes import (
     providers,
     public_shares,
     shares,
+    usage,
     user_administration,
     user_settings,
 )
@@ -118,6 +119,7 @@ def add_routes(app: FastAPI) -> None:
     mount(app, branches.router)
     mount(app, projects.router)
     mount(app, shares.router)
+    mount(app, usage.router)
     app.include_router(public_shares.router)
     mount(app, user_settings.router)
     mount_fast_route(app, "/v1/models", models.list_models, methods=["GET"], **models.LIST_DOCUMENT)
