@@ -19,11 +19,13 @@ from jan_server.http.edge import create_service_app
 from jan_server.http.fast_route import Endpoint, add_fast_route
 from jan_server.services.llm_api.accounts import Accounts
 from jan_server.services.llm_api.audit_trail import AuditTrail
-from jan_server.services.llm_api.background import repeating
+from jan_server.services.llm_api.background import once_reachable, repeating
+from jan_server.services.llm_api.built_in_prompts import seed_prompts
 from jan_server.services.llm_api.guests import GuestQuota, remove_idle_guests
 from jan_server.services.llm_api.identity_echo import IdentityEcho
 from jan_server.services.llm_api.identity_server import IdentityAddress, IdentityServer
 from jan_server.services.llm_api.key_check import KeyCheck
+from jan_server.services.llm_api.mcp_tools import seed_tools
 from jan_server.services.llm_api.metrics import RequestMetrics
 from jan_server.services.llm_api.readiness import Readiness, database_probe
 from jan_server.services.llm_api.request_limit import RequestLimit
@@ -40,9 +42,12 @@ from jan_server.services.llm_api.routes import (
     health,
     items,
     login,
+    mcp_tools,
     model_administration,
+    model_prompt_templates,
     models,
     projects,
+    prompt_templates,
     providers,
     public_shares,
     shares,
@@ -63,6 +68,8 @@ MIRROR = "/llm"
 RECORD_USES_SECONDS = 1.0
 RECORD_VIEWS_SECONDS = 0.5
 REMOVE_GUESTS_SECONDS = 600.0
+SEED_AGAIN_SECONDS = 1.0
+"""How long to wait for PostgreSQL before the next try."""
 
 
 def create_app(context: ServiceContext) -> ASGIApp:
@@ -85,6 +92,9 @@ def create_app(context: ServiceContext) -> ASGIApp:
             )
             await stack.enter_async_context(
                 repeating("removing idle guests", REMOVE_GUESTS_SECONDS, lambda: remove_guests(opened))
+            )
+            await stack.enter_async_context(
+                once_reachable("writing prompts and tools", SEED_AGAIN_SECONDS, lambda: seed(opened.database))
             )
             await stack.enter_async_context(
                 open_serving(opened.serving, opened.settings, opened.database, context.home)
@@ -122,6 +132,11 @@ def add_routes(app: FastAPI) -> None:
     mount(app, usage.router)
     app.include_router(public_shares.router)
     mount(app, user_settings.router)
+    mount(app, prompt_templates.router)
+    app.include_router(prompt_templates.public_router)
+    mount(app, model_prompt_templates.router)
+    mount(app, mcp_tools.router)
+    app.include_router(mcp_tools.public_router)
     mount_fast_route(app, "/v1/models", models.list_models, methods=["GET"], **models.LIST_DOCUMENT)
     mount_fast_route(
         app, "/v1/chat/completions", chat.create_chat_completion, methods=["POST"], **chat.CHAT_DOCUMENT
@@ -212,6 +227,13 @@ def guard(opened: Resources) -> Guard:
         TokenVerifier(keys.key, rules),
         opened.key_check.principal,
     )
+
+
+async def seed(database: Database) -> None:
+    """Write what comes with the program and is kept in the database: prompts and tools."""
+    async with database.session() as session:
+        await seed_prompts(session)
+        await seed_tools(session)
 
 
 async def remove_guests(opened: Resources) -> int:

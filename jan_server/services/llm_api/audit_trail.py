@@ -31,6 +31,9 @@ ADMINISTRATION = "/v1/admin/"
 KEPT_BYTES = 64 * 1024
 """Longer bodies are not kept in the log."""
 
+DEEPEST = 100
+"""Nor are bodies that are nested deeper: what writes them again has limits of its own."""
+
 CLIENT_LEFT = 499
 
 _MIRRORED = "/llm" + ADMINISTRATION
@@ -145,15 +148,33 @@ def _entry(
         action=_text(str(route.name), 100),
         resource_type=_text(resource_type, 100),
         resource_id=_text(resource_id, 255),
-        payload=masked(_parsed(bytes(given)))
-        if len(given) <= KEPT_BYTES
-        else {"omitted": "longer than 64 KiB"},
+        payload=_payload(bytes(given)),
         ip_address=_text(client_address(request), 64),
         user_agent=_text(request.headers.get("user-agent", ""), 512),
         status_code=status,
         error_message=_text("the caller left before the answer" if status == CLIENT_LEFT else reason, 4096),
         request_id=_text(str(request.scope["state"].get("request_id", "")), 128),
     )
+
+
+def _payload(given: bytes) -> Any:
+    if len(given) > KEPT_BYTES:
+        return {"omitted": "longer than 64 KiB"}
+    if max(given.count(b"{"), given.count(b"[")) > DEEPEST and _depth(given) > DEEPEST:
+        return {"omitted": f"nested deeper than {DEEPEST} levels"}
+    return masked(_parsed(given))
+
+
+def _depth(given: bytes) -> int:
+    """At most how deep a JSON text is nested; brackets in strings count too."""
+    depth = deepest = 0
+    for byte in given:
+        if byte in b"{[":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"}]":
+            depth -= 1
+    return deepest
 
 
 def _resource(template: str, parameters: Mapping[str, Any]) -> tuple[str, str]:

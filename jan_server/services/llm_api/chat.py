@@ -7,7 +7,7 @@ go to the caller as they come (contract/llm-api.md, section 7).
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,8 @@ from jan_server.services.llm_api.exchange_writer import ExchangeWriter
 from jan_server.services.llm_api.message_content import text_of
 from jan_server.services.llm_api.model_registry import ModelRegistry
 from jan_server.services.llm_api.models import OfferedModel
+from jan_server.services.llm_api.prompt_modules import NOT_APPLIED
+from jan_server.services.llm_api.prompt_orchestration import PromptOrchestration
 from jan_server.services.llm_api.refusals import Invalid
 from jan_server.services.llm_api.sync import ModelSync
 from jan_server.services.llm_api.token_counts import StreamCounter, TokenCounts, told_counts
@@ -56,6 +58,7 @@ class ChatCall:
         exchange: Its place in a conversation; None without one.
         trimmed: Whether messages had to go to fit the model's context.
         asked_usage: Whether the provider is asked for the usage of a stream although the caller did not ask.
+        modules: The prompt modules that added to the messages.
     """
 
     request: ChatRequest
@@ -64,6 +67,7 @@ class ChatCall:
     meter: MeteredCall
     exchange: Exchange | None = None
     trimmed: bool = False
+    modules: Sequence[str] = ()
     asked_usage: bool = False
 
     def counts(self, told: TokenCounts | None, completion: int) -> TokenCounts:
@@ -90,6 +94,7 @@ class Chat:
         writer: Reads and writes the conversations of exchanges.
         accounting: Takes down what calls use.
         ask_usage: Whether providers are asked for the usage of streams whose callers do not ask.
+        prompts: Adds what prompt modules have to say; None where none may.
         user_tokens: The longest last user message, in estimated tokens; 0 for no limit.
         stream_seconds: How long a streamed answer may take.
     """
@@ -103,6 +108,7 @@ class Chat:
         accounting: Accounting,
         *,
         ask_usage: bool = True,
+        prompts: PromptOrchestration | None = None,
         user_tokens: int = 0,
         stream_seconds: float = 600.0,
     ) -> None:
@@ -112,6 +118,7 @@ class Chat:
         self._writer = writer
         self._accounting = accounting
         self._ask_usage = ask_usage
+        self._prompts = prompts
         self._user_tokens = user_tokens
         self._stream_seconds = stream_seconds
 
@@ -137,9 +144,15 @@ class Chat:
         if request.conversation is not None:
             exchange = await self._writer.begin(user_id, request, request.conversation)
             request.messages = exchange.messages()
+        has_history = request.messages is not own
         model = await self._choose(request)
         self._check_user_message(own, raw)
-        trimmed = self._fit(request, model, raw, unbounded=request.messages is not own)
+        applied = NOT_APPLIED
+        if self._prompts is not None:
+            applied = await self._prompts.apply(request, model.id, user_id, exchange)
+            request.messages = applied.messages
+        added = sum(map(context_window.message_tokens, applied.added))
+        trimmed = self._fit(request, model, raw, unbounded=has_history, added=added)
         asked_usage = self._ask_usage and request.stream and _ask_usage(request.body)
         conversation = exchange.conversation if exchange else None
         meter = MeteredCall(
@@ -152,7 +165,16 @@ class Chat:
             conversation_id=exchange.id if exchange else None,
             project_id=conversation.project_public_id if conversation else None,
         )
-        return ChatCall(request, model, _upstream_body(request, model), meter, exchange, trimmed, asked_usage)
+        return ChatCall(
+            request,
+            model,
+            _upstream_body(request, model),
+            meter,
+            exchange,
+            trimmed,
+            applied.names,
+            asked_usage,
+        )
 
     async def _choose(self, request: ChatRequest) -> OfferedModel:
         model = self._registry.table.find(request.model) or await self._sync.find_late(request.model)
@@ -177,10 +199,20 @@ class Chat:
                     )
                 return
 
-    def _fit(self, request: ChatRequest, model: OfferedModel, raw: bytes, *, unbounded: bool) -> bool:
-        """Trim the messages to the model's context; says whether anything had to go."""
+    def _fit(
+        self, request: ChatRequest, model: OfferedModel, raw: bytes, *, unbounded: bool, added: int
+    ) -> bool:
+        """Trim the messages to the model's context; says whether anything had to go.
+
+        Args:
+            request: The request, with all the messages.
+            model: Who answers.
+            raw: The request's body as it came.
+            unbounded: Whether stored messages came in, for which the body is no bound.
+            added: The tokens of what prompt modules added.
+        """
         available = context_window.budget(model.context_length, request.answer_tokens)
-        if not unbounded and context_window.upper_bound(raw, len(request.messages)) <= available:
+        if not unbounded and context_window.upper_bound(raw, len(request.messages)) + added <= available:
             return False
         available -= context_window.tools_tokens(request.body.get("tools"))
         fitted = context_window.fit(request.messages, available)

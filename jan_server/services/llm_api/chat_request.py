@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from jan_server.http.ids import is_public_id
 from jan_server.services.llm_api.message_content import JSON_PARTS, is_jan_part, openai_parts, parts_in_text
+from jan_server.services.llm_api.prompt_hints import NO_HINTS, PromptHints
 from jan_server.services.llm_api.refusals import Invalid
 
 History = Literal["auto", "always", "never"]
@@ -55,6 +56,9 @@ class ChatRequest:
         store: Whether the exchange is kept.
         store_reasoning: Whether reasoning text is kept too.
         instruct: Whether the model's instruct partner answers instead, when it has one.
+        deep_research: Whether the model is told to research deeply.
+        image: Whether the request is about images.
+        hints: What the request says about prompts beside its body.
     """
 
     body: dict[str, Any]
@@ -65,6 +69,9 @@ class ChatRequest:
     store: bool = True
     store_reasoning: bool = False
     instruct: bool = False
+    deep_research: bool = False
+    image: bool = False
+    hints: PromptHints = NO_HINTS
 
     @property
     def answer_tokens(self) -> int | None:
@@ -105,7 +112,9 @@ def _take_own_members(request: ChatRequest, referrer: str | None) -> None:
     request.conversation = _conversation(own["conversation"], referrer)
     request.store = own["store"] is not False
     request.store_reasoning = own["store_reasoning"] is True
-    request.instruct = own["enable_thinking"] is False and own["image"] is not True
+    request.deep_research = own["deep_research"] is True
+    request.image = own["image"] is True
+    request.instruct = own["enable_thinking"] is False and not request.image
 
 
 def _conversation(given: Any, referrer: str | None) -> ConversationChoice | None:

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
-from sqlalchemy.exc import OperationalError
 
 from jan_server.database.engine import Database
 from jan_server.inference import readiness as inference_readiness
 from jan_server.inference.client import UpstreamClient
 from jan_server.inference.provider import Timeouts
 from jan_server.services.llm_api.accounting import Accounting
+from jan_server.services.llm_api.background import once_reachable
 from jan_server.services.llm_api.bootstrap import bootstrap_providers, described_providers
 from jan_server.services.llm_api.chat import Chat
 from jan_server.services.llm_api.exchange_writer import ExchangeWriter
 from jan_server.services.llm_api.model_registry import ActiveProvider, ModelRegistry
 from jan_server.services.llm_api.prices import Prices
+from jan_server.services.llm_api.prompt_modules import PromptSwitches
+from jan_server.services.llm_api.prompt_orchestration import PromptOrchestration
 from jan_server.services.llm_api.provider_secrets import ProviderSecrets
 from jan_server.services.llm_api.readiness import Finding, Probe
 from jan_server.services.llm_api.sync import ModelSync
 from jan_server.services.llm_api.title_writer import TitleWriter
 from jan_server.settings.home import JanHome
 from jan_server.settings.tree import Settings
-
-logger = logging.getLogger("jan.llm-api.serving")
 
 PROBE_SECONDS = 1.5
 USAGE_FOLDER = "llm-api-usage"
@@ -51,6 +49,7 @@ class Serving:
         chat: Answers chat requests.
         exchanges: Writes those that belong to conversations.
         accounting: Takes down what calls of models use.
+        prompts: Adds to chats what prompt modules have to say; None where that is switched off.
     """
 
     secrets: ProviderSecrets
@@ -60,6 +59,7 @@ class Serving:
     chat: Chat
     exchanges: ExchangeWriter
     accounting: Accounting
+    prompts: PromptOrchestration | None = None
 
 
 def make_serving(settings: Settings, database: Database, client: aiohttp.ClientSession) -> Serving:
@@ -86,6 +86,7 @@ def make_serving(settings: Settings, database: Database, client: aiohttp.ClientS
     if own.conversations.title_generation_enabled:
         titles = TitleWriter(registry, upstream, own.conversations.title_generation_model_id)
     exchanges = ExchangeWriter(database, titles)
+    prompts = make_prompts(settings, database)
     accounting = Accounting(
         database, Prices({name: price.model_dump() for name, price in own.usage.prices.items()})
     )
@@ -96,10 +97,22 @@ def make_serving(settings: Settings, database: Database, client: aiohttp.ClientS
         exchanges,
         accounting,
         ask_usage=own.usage.ask_in_streams,
+        prompts=prompts,
         user_tokens=own.max_user_message_tokens,
         stream_seconds=own.stream_timeout.total_seconds(),
     )
-    return Serving(secrets, upstream, registry, sync, chat, exchanges, accounting)
+    return Serving(secrets, upstream, registry, sync, chat, exchanges, accounting, prompts)
+
+
+def make_prompts(settings: Settings, database: Database) -> PromptOrchestration | None:
+    """The orchestration of prompts as the settings allow it; None where it is switched off."""
+    chosen = settings.services.llm_api.prompt_orchestration
+    if not chosen.enabled:
+        return None
+    allowed = PromptSwitches(
+        memory=chosen.enable_memory, templates=chosen.enable_templates, tools=chosen.enable_tools
+    )
+    return PromptOrchestration(database, allowed)
 
 
 @asynccontextmanager
@@ -118,34 +131,23 @@ async def open_serving(
     own = settings.services.llm_api
     specs = described_providers(settings, home)
 
-    async def begin() -> bool:
-        try:
-            await bootstrap_providers(database, specs, serving.secrets)
-            await serving.registry.refresh()
-        except OperationalError as failure:
-            logger.warning("providers cannot be written yet: %s", failure.orig)
-            return False
-        return True
-
-    async def begin_late() -> None:
-        begun = False
-        while not begun:
-            await asyncio.sleep(RETRY_SECONDS)
-            begun = await begin()
+    async def begin() -> None:
+        await bootstrap_providers(database, specs, serving.secrets)
+        await serving.registry.refresh()
+        if serving.prompts is not None:
+            await serving.prompts.registry.refresh()
 
     every_seconds = own.model_sync_interval_minutes * 60.0 if own.model_sync_enabled else None
-    late = None if await begin() else asyncio.create_task(begin_late(), name="write providers")
     async with (
         serving.accounting.open(JanHome(home).data / USAGE_FOLDER),
+        once_reachable("writing providers", RETRY_SECONDS, begin),
         serving.registry.open(),
         serving.sync.repeating(every_seconds),
+        serving.prompts.open() if serving.prompts is not None else nullcontext(),
     ):
         try:
             yield
         finally:
-            if late is not None:
-                late.cancel()
-                await asyncio.gather(late, return_exceptions=True)
             await serving.exchanges.close()
 
 

@@ -75,7 +75,14 @@ def settings_for(issuer_url: str, **llm_api: Any) -> Settings:
                 }
             },
             "inference": {"provider": "remote"},
-            "services": {"llm_api": {"model_provider_secret": PROVIDER_SECRET, **llm_api}},
+            "services": {
+                "llm_api": {
+                    "model_provider_secret": PROVIDER_SECRET,
+                    # What the server adds to prompts by itself has tests of its own.
+                    "prompt_orchestration": {"enabled": False},
+                    **llm_api,
+                }
+            },
         }
     )
 

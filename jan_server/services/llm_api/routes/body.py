@@ -29,6 +29,15 @@ def body_of(model: type[Model]) -> Callable[[Request], Awaitable[Model]]:
     return read
 
 
+def optional_body_of(model: type[Model]) -> Callable[[Request], Awaitable[Model]]:
+    """The same for a body that may be left out: `model` without any member then."""
+
+    async def read(request: Request) -> Model:
+        return parsed(model, await read_json_object(request) if (await request.body()).strip() else {})
+
+    return read
+
+
 def parsed(model: type[Model], value: dict[str, Any]) -> Model:
     """`value` as `model`; RequestValidationError, which becomes a 400, when it does not fit."""
     try:

@@ -18,6 +18,7 @@ from jan_server.http.sse import SSE_HEADERS
 from jan_server.services.llm_api.chat import Chat, ChatCall
 from jan_server.services.llm_api.chat_request import ChatRequest, parse_chat_request
 from jan_server.services.llm_api.disconnect import CallerGone, WhileConnected
+from jan_server.services.llm_api.prompt_hints import prompt_hints
 from jan_server.services.llm_api.resources import resources
 from jan_server.services.llm_api.routes.body import documented
 from jan_server.services.llm_api.routes.caller import current_user
@@ -25,6 +26,7 @@ from jan_server.services.llm_api.schemas.chat import ChatCompletion, ChatComplet
 from jan_server.services.llm_api.users import CurrentUser
 
 CONVERSATION_HEADER = b"x-conversation-id"
+MODULES_HEADER = b"x-applied-prompt-modules"
 
 CHAT_DOCUMENT: dict[str, Any] = {
     "tags": ["chat"],
@@ -51,7 +53,10 @@ async def create_chat_completion(request: Request) -> Response:
     if not isinstance(body, dict):
         raise invalid_request("the body must be a JSON object", code="invalid_json")
     chat_request = parse_chat_request(body, referrer=_referrer(request.scope))
-    return ChatResponse(resources(request).serving.chat, chat_request, user, raw)
+    serving = resources(request).serving
+    if serving.prompts is not None:
+        chat_request.hints = prompt_hints(request.scope)
+    return ChatResponse(serving.chat, chat_request, user, raw)
 
 
 def _referrer(scope: Scope) -> str | None:
@@ -94,14 +99,14 @@ class ChatResponse(Response):
 
     async def _whole(self, call: ChatCall, send: Send) -> None:
         body = await self._chat.complete(call)
-        headers = [_JSON, (b"content-length", b"%d" % len(body)), *_conversation(call)]
+        headers = [_JSON, (b"content-length", b"%d" % len(body)), *_told(call)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
     async def _stream(self, call: ChatCall, state: dict[str, Any], send: Send) -> None:
         frames = await self._chat.stream(call, state.get("request_id", ""))
         try:
-            headers = [*_STREAM_HEADERS, *_conversation(call)]
+            headers = [*_STREAM_HEADERS, *_told(call)]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             async for chunk in frames:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
@@ -112,5 +117,11 @@ class ChatResponse(Response):
             call.meter.failed(None)
 
 
-def _conversation(call: ChatCall) -> list[tuple[bytes, bytes]]:
-    return [] if call.exchange is None else [(CONVERSATION_HEADER, call.exchange.id.encode())]
+def _told(call: ChatCall) -> list[tuple[bytes, bytes]]:
+    """What the caller is told in headers: the conversation, and which prompt modules worked on the chat."""
+    told = []
+    if call.exchange is not None:
+        told.append((CONVERSATION_HEADER, call.exchange.id.encode()))
+    if call.modules:
+        told.append((MODULES_HEADER, ",".join(call.modules).encode()))
+    return told

@@ -67,3 +67,18 @@ def choice_filter(request: Request, name: str) -> bool | None:
     if text not in ("", "true", "false"):
         raise invalid_request(f"{name} must be true or false", param=name)
     return None if not text else text == "true"
+
+
+def lenient_number(request: Request, name: str, default: int, *, least: int = 0) -> int:
+    """A whole number of at least `least` from the query; the default for anything else."""
+    text = request.query_params.get(name, "")
+    if not (text.isascii() and text.isdigit()) or len(text) > _MOST_DIGITS or int(text) < least:
+        return default
+    return int(text)
+
+
+def lenient_flag(request: Request, name: str) -> bool | None:
+    """`true` or `false` (`1` or `0`) from the query; None for anything else."""
+    return {"true": True, "1": True, "false": False, "0": False}.get(
+        request.query_params.get(name, "").lower()
+    )

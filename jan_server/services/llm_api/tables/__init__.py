@@ -23,6 +23,11 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def can_be_compared(text: str) -> bool:
+    """Whether PostgreSQL can look for a text: it knows no NUL character, not even to compare with."""
+    return "\0" not in text
+
+
 class LlmApiTable(SQLModel):
     """What every table of the schema inherits: its schema and the names of its constraints."""
 

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "llm_api_0007"
-down_revision = "llm_api_0005"
+down_revision = "llm_api_0006"
 branch_labels = None
 depends_on = None
 
