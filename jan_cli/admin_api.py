@@ -60,7 +60,11 @@ class AdminApi:
         request = urllib.request.Request(  # noqa: S310 - the address is the gateway's own
             url,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
+            headers={
+                "Authorization": f"Bearer {self._token}",
+                "Content-Type": "application/json",
+                "User-Agent": "jan",
+            },
             method=method,
         )
         try:

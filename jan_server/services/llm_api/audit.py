@@ -20,6 +20,7 @@ from jan_server.services.llm_api.refusals import Invalid
 from jan_server.services.llm_api.tables.audit_log import AuditLog
 
 MASK = "********"
+DEEPEST = 100
 
 _SECRET_NAMES = frozenset(
     {
@@ -107,12 +108,22 @@ async def _place_of(session: AsyncSession, after: str) -> tuple[datetime, UUID]:
     return entry.created_at, entry.id
 
 
-def masked(value: Any) -> Any:
-    """Plain data without what nobody may read later: the values of members that hold secrets."""
+def masked(value: Any, depth: int = 0) -> Any:
+    """Plain data without what nobody may read later, and without what is nested too deep to be written.
+
+    Args:
+        value: Objects, lists, texts, numbers; members that hold secrets lose their values.
+        depth: How deep `value` lies.
+    """
+    if depth > DEEPEST:
+        return f"omitted: nested deeper than {DEEPEST} levels"
     if isinstance(value, list):
-        return [masked(entry) for entry in value]
+        return [masked(entry, depth + 1) for entry in value]
     if isinstance(value, dict):
-        return {name: MASK if _is_secret(name) and entry else masked(entry) for name, entry in value.items()}
+        return {
+            name: MASK if _is_secret(name) and entry else masked(entry, depth + 1)
+            for name, entry in value.items()
+        }
     return value
 
 

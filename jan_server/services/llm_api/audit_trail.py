@@ -31,9 +31,6 @@ ADMINISTRATION = "/v1/admin/"
 KEPT_BYTES = 64 * 1024
 """Longer bodies are not kept in the log."""
 
-DEEPEST = 100
-"""Nor are bodies that are nested deeper: what writes them again has limits of its own."""
-
 CLIENT_LEFT = 499
 
 _MIRRORED = "/llm" + ADMINISTRATION
@@ -137,7 +134,7 @@ def _entry(
 ) -> AuditLog:
     request, given = exchange.request, exchange.given
     route = request.scope["route"]
-    resource_type, resource_id = _resource(route.path, request.path_params)
+    resource_type, resource_id, further = _resource(route.path, request.path_params)
     if status == 201 and not resource_id:
         made = answer.get("public_id") or answer.get("id") or headers.get("location", "").rpartition("/")[2]
         resource_id = str(made)
@@ -148,7 +145,7 @@ def _entry(
         action=_text(str(route.name), 100),
         resource_type=_text(resource_type, 100),
         resource_id=_text(resource_id, 255),
-        payload=_payload(bytes(given)),
+        payload=_payload(bytes(given), further),
         ip_address=_text(client_address(request), 64),
         user_agent=_text(request.headers.get("user-agent", ""), 512),
         status_code=status,
@@ -157,32 +154,20 @@ def _entry(
     )
 
 
-def _payload(given: bytes) -> Any:
+def _payload(given: bytes, further: Mapping[str, str]) -> Any:
     if len(given) > KEPT_BYTES:
-        return {"omitted": "longer than 64 KiB"}
-    if max(given.count(b"{"), given.count(b"[")) > DEEPEST and _depth(given) > DEEPEST:
-        return {"omitted": f"nested deeper than {DEEPEST} levels"}
-    return masked(_parsed(given))
+        return {**further, "omitted": "longer than 64 KiB"}
+    body = masked(_parsed(given))
+    return {**further, **(body or {})} if further and (body is None or isinstance(body, dict)) else body
 
 
-def _depth(given: bytes) -> int:
-    """At most how deep a JSON text is nested; brackets in strings count too."""
-    depth = deepest = 0
-    for byte in given:
-        if byte in b"{[":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif byte in b"}]":
-            depth -= 1
-    return deepest
-
-
-def _resource(template: str, parameters: Mapping[str, Any]) -> tuple[str, str]:
-    """What a route is about: `users` and an id, say, for `/v1/admin/users/{user_id}/roles/{role}`."""
+def _resource(template: str, parameters: Mapping[str, Any]) -> tuple[str, str, dict[str, str]]:
+    """What a path is about: for `/v1/admin/users/{user_id}/roles/{role}`, `users`, the id, and the role."""
     below = template.partition(ADMINISTRATION)[2]
     kind, _, rest = below.partition("/{")
     name = rest.partition("}")[0].partition(":")[0]
-    return kind, str(parameters.get(name, ""))
+    further = {other: _text(str(value), 255) for other, value in parameters.items() if other != name}
+    return kind, str(parameters.get(name, "")), further
 
 
 def _text(text: str, length: int) -> str:

@@ -100,6 +100,11 @@ async def test_every_write_is_there_and_no_reading(admin: Caller) -> None:
     assert {entry["status_code"] for entry in found} <= {200, 201, 204}
     assert found[4]["payload"] == {"password": MASK}
     assert found[5]["payload"] is None
+    assert [found[index]["payload"] for index in (7, 8, 11)] == [
+        {"role": "user"},
+        {"group_id": group_id},
+        {"flag_key": "audited_flag"},
+    ]
 
 
 async def test_routes_of_other_nouns_are_logged_too_with_their_secrets_masked(admin: Caller) -> None:
@@ -133,6 +138,9 @@ async def test_a_body_that_is_no_json_or_too_long_is_left_out(admin: Caller) -> 
     await admin.send("POST", "/v1/admin/users", content=b"{")
     await admin.post("/v1/admin/users", {"email": "nobody", "note": "x" * 70_000})
     assert [entry["payload"] for entry in await entries(admin)] == [None, {"omitted": "longer than 64 KiB"}]
+    deep = b'{"note":' + b"[" * 900 + b"]" * 900 + b"}"
+    assert (await admin.send("POST", "/v1/admin/users", content=deep)).status_code == 400
+    assert "nested deeper than 100 levels" in str((await entries(admin))[-1]["payload"])
 
 
 async def test_people_without_the_right_leave_no_entries(

@@ -24,7 +24,7 @@ class AuditEntry(BaseModel):
                 "action": "add_role",
                 "resource_type": "users",
                 "resource_id": "0d8f2c6e-3f0e-4a44-9c2f-2d6f6a3a7a10",
-                "payload": None,
+                "payload": {"role": "admin"},
                 "ip_address": "127.0.0.1",
                 "user_agent": "curl/8.5.0",
                 "status_code": 200,
@@ -41,7 +41,9 @@ class AuditEntry(BaseModel):
     action: str = Field(description="What was called, such as `create_user`.")
     resource_type: str = Field(description="The path below `/v1/admin`, such as `users`.")
     resource_id: str
-    payload: Any = Field(description="The request's body; secrets are masked.")
+    payload: Any = Field(
+        description="The request's body, secrets masked, and what its path names besides the resource."
+    )
     ip_address: str
     user_agent: str
     status_code: int = Field(description="499 when the caller left before the answer.")

@@ -17,7 +17,7 @@ class AuditLog(LlmApiTable, table=True):
 
     Attributes:
         admin_user_id: The administrator's id at the identity server.
-        payload: The request's body, secrets masked; None when there was none.
+        payload: The request's body, secrets masked, and what its path names besides the resource.
     """
 
     __tablename__ = "audit_logs"
