@@ -58,6 +58,8 @@ async def change(
     """What is left out stays as it is, inside the sections too."""
     async with opened.database.session() as session:
         settings = await update_settings(session, caller.id, settings_changes(body))
+    if opened.serving.prompts is not None:
+        opened.serving.prompts.profiles.forget(caller.id)
     return _answer(opened, settings)
 
 
