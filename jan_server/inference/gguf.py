@@ -6,6 +6,7 @@ Source: the GGUF specification, versions 2 and 3 (a magic, counts, then typed ke
 from __future__ import annotations
 
 import mmap
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ _SCALARS = {
 }
 _SIZES = {kind: struct.calcsize(form) for kind, form in _SCALARS.items()}
 _LARGEST_COUNT = 1 << 20
+_TOOLS = re.compile(r"\{[{%][^}]*\btools\b")
 # What reading a header that makes no sense ends in.
 _NONSENSE = (struct.error, UnicodeDecodeError, KeyError, OverflowError, ZeroDivisionError, RecursionError)
 
@@ -67,6 +69,11 @@ class GgufHeader:
     licence: str
     chat_template: str
     tensors: int
+
+    @property
+    def knows_tools(self) -> bool:
+        """Whether the chat template has a place for tools."""
+        return _TOOLS.search(self.chat_template) is not None
 
 
 def read_header(path: Path) -> GgufHeader:

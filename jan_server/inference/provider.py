@@ -58,6 +58,8 @@ class Provider:
         kind: One of contract/llm-api.md, section 22.1; it decides the credential's header.
         timeouts: How long it may take.
         attempts: How many endpoints a request may be tried on, the first one included.
+        prompted_tools: Whether tools have to be described in the prompt, because its models know none
+            (`prompted_tools.py`).
     """
 
     id: str
@@ -66,3 +68,4 @@ class Provider:
     kind: str = "custom"
     timeouts: Timeouts = Timeouts()
     attempts: int = 3
+    prompted_tools: bool = False

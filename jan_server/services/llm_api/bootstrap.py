@@ -18,6 +18,9 @@ from dotenv import dotenv_values
 from sqlalchemy import text
 
 from jan_server.database.engine import Database
+from jan_server.inference.gguf import InvalidGgufError, read_header
+from jan_server.inference.model_sources import find_model
+from jan_server.inference.model_store import ModelMissingError, ModelStore
 from jan_server.services.llm_api.model_ids import provider_kind
 from jan_server.services.llm_api.provider_secrets import ProviderSecrets
 from jan_server.services.llm_api.providers import (
@@ -32,6 +35,7 @@ from jan_server.services.llm_api.providers import (
     save_provider,
 )
 from jan_server.services.llm_api.refusals import Invalid
+from jan_server.settings.home import JanHome
 from jan_server.settings.tree import Settings
 
 logger = logging.getLogger("jan.llm-api.bootstrap")
@@ -50,7 +54,7 @@ class ProviderFileError(Exception):
     """The provider file cannot be used; the text names the file and the place."""
 
 
-def engine_providers(settings: Settings) -> list[ProviderSpec]:
+def engine_providers(settings: Settings, home: Path) -> list[ProviderSpec]:
     """The engines that this installation runs itself."""
     inference = settings.inference
     specs = []
@@ -62,6 +66,7 @@ def engine_providers(settings: Settings) -> list[ProviderSpec]:
                 endpoints=endpoint_list(f"http://127.0.0.1:{inference.llamacpp.port}/v1"),
                 api_key=inference.llamacpp.api_key.get_secret_value(),
                 source="engine",
+                details={TOOL_SUPPORT: _text(_engine_knows_tools(settings, home))},
             )
         )
     if inference.provider.startswith("vllm") or inference.vllm.enabled:
@@ -76,6 +81,15 @@ def engine_providers(settings: Settings) -> list[ProviderSpec]:
             )
         )
     return specs
+
+
+def _engine_knows_tools(settings: Settings, home: Path) -> bool:
+    """Whether the built-in engine's model knows tools; one that is not here yet counts as one without."""
+    try:
+        _, path = find_model(settings.inference.llamacpp.model, ModelStore(JanHome(home).models))
+        return read_header(path).knows_tools
+    except (ModelMissingError, InvalidGgufError):
+        return False
 
 
 def settings_providers(settings: Settings) -> list[ProviderSpec]:
@@ -217,7 +231,7 @@ def described_providers(settings: Settings, home: Path) -> list[ProviderSpec]:
         ProviderFileError: The provider file is named but not usable.
         Invalid: A provider of the settings is not usable.
     """
-    specs = engine_providers(settings) + settings_providers(settings)
+    specs = engine_providers(settings, home) + settings_providers(settings)
     own = settings.services.llm_api
     if own.provider_configs_enabled and own.provider_config_file:
         environment = {name: value for name, value in dotenv_values(home / ".env").items() if value}

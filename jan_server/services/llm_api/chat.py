@@ -17,6 +17,9 @@ from jan_server.http.errors import ApiError, unavailable
 from jan_server.http.sse import DONE_FRAME
 from jan_server.inference import upstream_errors
 from jan_server.inference.client import UpstreamClient
+from jan_server.inference.prompted_answer import PromptedTools
+from jan_server.inference.prompted_tool_stream import PromptedToolStream
+from jan_server.inference.prompted_tools import needs_prompt, prompt_tools, read_completion
 from jan_server.inference.upstream_errors import UpstreamError
 from jan_server.services.llm_api import context_window
 from jan_server.services.llm_api.accounting import Accounting, MeteredCall, failure_status
@@ -58,6 +61,7 @@ class ChatCall:
         exchange: Its place in a conversation; None without one.
         trimmed: Whether messages had to go to fit the model's context.
         asked_usage: Whether the provider is asked for the usage of a stream although the caller did not ask.
+        tools: How the answer is read where tools were described in the prompt.
         modules: The prompt modules that added to the messages.
     """
 
@@ -69,6 +73,7 @@ class ChatCall:
     trimmed: bool = False
     modules: Sequence[str] = ()
     asked_usage: bool = False
+    tools: PromptedTools | None = None
 
     def counts(self, told: TokenCounts | None, completion: int) -> TokenCounts:
         """The tokens of the call: as the provider told them, else the estimate with this completion."""
@@ -165,15 +170,17 @@ class Chat:
             conversation_id=exchange.id if exchange else None,
             project_id=conversation.project_public_id if conversation else None,
         )
+        body, tools = _upstream_body(request, model)
         return ChatCall(
             request,
             model,
-            _upstream_body(request, model),
+            body,
             meter,
             exchange,
             trimmed,
             applied.names,
             asked_usage,
+            tools,
         )
 
     async def _choose(self, request: ChatRequest) -> OfferedModel:
@@ -232,6 +239,8 @@ class Chat:
                 raise no_completion(call.model.provider, body)
             told = told_counts(body)
             call.meter.finish(200, call.counts(told, 0 if told else answer_tokens(read_answer(body))))
+        if call.tools is not None:
+            body = read_completion(body, call.tools)
         members: dict[str, Any] = {}
         if call.exchange is not None:
             title = await self._writer.store(call.exchange, call.model, read_answer(body))
@@ -256,6 +265,7 @@ class Chat:
                 seconds=self._stream_seconds,
                 counter=StreamCounter(strip=call.asked_usage),
                 ended=call.stream_ended,
+                tools=None if call.tools is None else PromptedToolStream(call.tools),
             )
             call.meter.began()
         if call.exchange is None:
@@ -332,11 +342,14 @@ def _ask_usage(body: dict[str, Any]) -> bool:
     return True
 
 
-def _upstream_body(request: ChatRequest, model: OfferedModel) -> bytes:
-    body = request.body
+def _upstream_body(request: ChatRequest, model: OfferedModel) -> tuple[bytes, PromptedTools | None]:
+    """What the provider gets, and how its answer is read where the tools had to go into the prompt."""
+    body, tools = request.body, None
     body["model"] = model.provider_model_id
     body["messages"] = request.messages
     for name, value in model.defaults.items():
         if body.get(name) is None and not (name == "max_tokens" and body.get("max_completion_tokens")):
             body[name] = value
-    return orjson.dumps(body)
+    if model.provider.prompted_tools and needs_prompt(body):
+        body, tools = prompt_tools(body)
+    return orjson.dumps(body), tools

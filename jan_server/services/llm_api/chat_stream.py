@@ -16,6 +16,7 @@ from jan_server.http.errors import ApiError, error_body
 from jan_server.http.sse import DONE_FRAME, data_frame
 from jan_server.inference import upstream_errors
 from jan_server.inference.client import AnswerStream, UpstreamClient
+from jan_server.inference.prompted_tool_stream import PromptedToolStream
 from jan_server.inference.provider import Provider
 from jan_server.inference.upstream_errors import UpstreamError
 from jan_server.services.llm_api.token_counts import StreamCounter
@@ -38,7 +39,7 @@ class BegunStream:
         provider: Who answers.
     """
 
-    __slots__ = ("_answer", "_counter", "_ended", "_ends_at", "_first", "_time", "provider")
+    __slots__ = ("_answer", "_counter", "_ended", "_ends_at", "_first", "_time", "_tools", "provider")
 
     def __init__(
         self,
@@ -48,8 +49,10 @@ class BegunStream:
         ends_at: float,
         counter: StreamCounter,
         ended: StreamEnd,
+        tools: PromptedToolStream | None = None,
     ) -> None:
         self.provider = provider
+        self._tools = tools
         self._counter = counter
         self._ended = ended
         self._answer = answer
@@ -73,13 +76,20 @@ class BegunStream:
                 try:
                     chunk = await anext(self._answer)
                 except StopAsyncIteration:
-                    if rest := self._counter.rest():
+                    if rest := self._rest():
                         return rest
                     raise
                 if self._time() > self._ends_at:
                     raise upstream_errors.silent(self.provider, "did not finish its answer in time")
-            if passed := self._counter.feed(chunk):
+            passed = self._counter.feed(chunk)
+            if self._tools is not None:
+                passed = self._tools.feed(passed)
+            if passed:
                 return passed
+
+    def _rest(self) -> bytes:
+        rest = self._counter.rest()
+        return rest if self._tools is None else self._tools.feed(rest) + self._tools.end()
 
     async def __aenter__(self) -> Self:
         return self
@@ -111,6 +121,7 @@ async def begin_stream(
     seconds: float,
     counter: StreamCounter,
     ended: StreamEnd,
+    tools: PromptedToolStream | None = None,
 ) -> BegunStream:
     """Ask for a stream and wait for its first bytes.
 
@@ -122,6 +133,7 @@ async def begin_stream(
         seconds: How long the whole stream may take.
         counter: Sees the bytes on their way.
         ended: Called once a stream that has begun is over.
+        tools: Reads the answer to tools that were described in the prompt.
 
     Raises:
         UpstreamError: The provider did not begin to answer, or with something else than a stream.
@@ -135,7 +147,7 @@ async def begin_stream(
     except BaseException:
         answer.close()
         raise
-    return BegunStream(provider, answer, first, ends_at, counter, ended)
+    return BegunStream(provider, answer, first, ends_at, counter, ended, tools)
 
 
 async def relay(stream: BegunStream, request_id: str) -> AsyncGenerator[bytes, None]:
@@ -174,8 +186,8 @@ def error_frame(error: ApiError, request_id: str) -> bytes:
     return data_frame(orjson.dumps(error_body(error, request_id)))
 
 
-def no_completion(provider: Provider, body: bytes) -> UpstreamError:
-    """The error for a 200 that holds no completion; some providers write their errors that way."""
+def no_completion(provider: Provider, body: bytes, *, expected: str = "a completion") -> UpstreamError:
+    """The error for a 200 that is not what it should be; some providers write their errors that way."""
     text = body.strip()
     for prefix in (b"data:", b"error:"):
         if text.startswith(prefix):
@@ -188,5 +200,5 @@ def no_completion(provider: Provider, body: bytes) -> UpstreamError:
     status = error.get("code") if isinstance(error, dict) else None
     if not isinstance(status, int) or not 400 <= status < 600:
         status = 502
-    told = orjson.dumps({"error": error or "its answer is not a chat completion"})
+    told = orjson.dumps({"error": error or f"its answer is not {expected}"})
     return upstream_errors.from_answer(provider, provider.endpoints[0], status, {}, told)

@@ -8,28 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
 from sqlmodel import col, select
 
 from jan_server.database.engine import Database
 from jan_server.inference.provider import Endpoint, Timeouts
 from jan_server.inference.provider import Provider as UpstreamProvider
 from jan_server.services.llm_api.models import ModelTable, OfferedModel, price_of
+from jan_server.services.llm_api.notices import hearing
 from jan_server.services.llm_api.prices import pricing_of
 from jan_server.services.llm_api.provider_secrets import ProviderSecrets, UnreadableKey
+from jan_server.services.llm_api.providers import TOOL_SUPPORT, is_true
 from jan_server.services.llm_api.tables.model import ModelCatalog, ProviderModel
 from jan_server.services.llm_api.tables.provider import Provider
 
 logger = logging.getLogger("jan.llm-api.models")
 
 CHANNEL = "llm_api_models"
-FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 30.0
 
 _Row = tuple[ProviderModel, ModelCatalog | None]
 
@@ -87,15 +86,15 @@ class ModelRegistry:
         self._timeouts = timeouts
         self._reading = asyncio.Lock()
 
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[None]:
-        """Read the models again after each notice, while the context lasts."""
-        task = asyncio.create_task(self._listen(), name="listen for changes of models")
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+    def open(self) -> AbstractAsyncContextManager[None]:
+        """Read the models, and again after each notice, while the context lasts."""
+        return hearing(
+            "models",
+            self._database.url,
+            CHANNEL,
+            begin=self.refresh,
+            changed=lambda _: self.refresh(),
+        )
 
     async def refresh(self) -> None:
         """Read providers and models from the database."""
@@ -135,35 +134,9 @@ class ModelRegistry:
             endpoints=endpoints,
             kind=row.kind,
             timeouts=self._timeouts,
+            prompted_tools=not is_true(row.details, TOOL_SUPPORT, default=True),
         )
         return ActiveProvider(row, upstream, problem)
-
-    async def _listen(self) -> None:
-        pause = FIRST_PAUSE_SECONDS
-        while True:
-            try:
-                async with await psycopg.AsyncConnection.connect(
-                    self._database.url, autocommit=True, application_name="jan-llm-api-models"
-                ) as connection:
-                    await connection.execute(f"listen {CHANNEL}")
-                    # What changed while nobody listened is read here.
-                    await self.refresh()
-                    pause = FIRST_PAUSE_SECONDS
-                    while True:
-                        await _one_notice(connection)
-                        await self.refresh()
-            except Exception as failure:
-                logger.warning("cannot hear of changed models, trying again in %g s: %s", pause, failure)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
-
-
-async def _one_notice(connection: psycopg.AsyncConnection[Any]) -> None:
-    """Wait for a notice; those that come right behind it count as one."""
-    async for _ in connection.notifies(stop_after=1):
-        pass
-    async for _ in connection.notifies(timeout=0):
-        pass
 
 
 def _offered(model: ProviderModel, catalog: ModelCatalog | None, provider: ActiveProvider) -> OfferedModel:
