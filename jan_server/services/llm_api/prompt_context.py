@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,11 @@ from jan_server.services.llm_api.chat_history import Message
 from jan_server.services.llm_api.message_content import text_of
 from jan_server.services.llm_api.prompt_hints import NO_HINTS, PromptHints
 from jan_server.services.llm_api.user_settings import ProfileSettings
+
+LOOKED_AT = 1500
+"""How many characters of a question are looked at for its wording."""
+
+_WORD = re.compile(r"[a-z][a-z+#]*")
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,16 @@ class PromptContext:
             if message["role"] == "user":
                 return text_of(message.get("content"))
         return ""
+
+    @cached_property
+    def wording(self) -> str:
+        """The beginning of the question in small letters: it shows what the question is about."""
+        return self.question[:LOOKED_AT].lower()
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """The words of the beginning of the question."""
+        return frozenset(_WORD.findall(self.wording))
 
     @property
     def has_tool_results(self) -> bool:

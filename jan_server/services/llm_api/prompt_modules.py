@@ -98,12 +98,12 @@ MODULES: tuple[PromptModule, ...] = (
     PromptModule(
         "code_assistant",
         30,
-        lambda context, allowed: allowed.templates and variables.is_about_code(context.question),
+        lambda context, allowed: allowed.templates and variables.is_about_code(context),
     ),
     PromptModule(
         "chain_of_thought",
         40,
-        lambda context, allowed: allowed.templates and variables.needs_analysis(context.question),
+        lambda context, allowed: allowed.templates and variables.needs_analysis(context),
     ),
 )
 """In the order of their priorities."""

@@ -7,8 +7,12 @@ Source: contract/llm-api.md, sections 7.2 and 7.6.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from jan_server.database.engine import Database
 from jan_server.services.llm_api.chat_request import ChatRequest
@@ -18,6 +22,12 @@ from jan_server.services.llm_api.prompt_hints import memory_lines
 from jan_server.services.llm_api.prompt_modules import AppliedModules, PromptSwitches, apply_modules
 from jan_server.services.llm_api.prompt_registry import PromptRegistry
 from jan_server.services.llm_api.user_profiles import UserProfiles
+from jan_server.services.llm_api.user_settings import ProfileSettings
+
+logger = logging.getLogger("jan.llm-api.prompts")
+
+PROFILE_SECONDS = 2.0
+"""How long a chat waits for the profile of a user who was not seen for long."""
 
 MEMORY_KEYS = "memory"
 """How keys of a conversation's metadata begin whose values are remembered lines."""
@@ -65,8 +75,17 @@ class PromptOrchestration:
             deep_research=request.deep_research,
             image=request.image,
             instruction=(exchange.instruction if exchange is not None else None) or "",
-            profile=await self.profiles.find(user_id),
+            profile=await self._profile(user_id),
             memory=(*request.hints.memory, *memory_lines(kept)),
             hints=request.hints,
         )
         return apply_modules(context, model_id, self.registry, self._allowed)
+
+    async def _profile(self, user_id: int) -> ProfileSettings | None:
+        """The user's profile; None when it cannot be had now, because a chat does not fail for it."""
+        try:
+            async with asyncio.timeout(PROFILE_SECONDS):
+                return await self.profiles.find(user_id)
+        except (SQLAlchemyError, TimeoutError) as failure:
+            logger.warning("the profile of user %d is left out: %s", user_id, failure)
+            return None

@@ -6,7 +6,7 @@ Source: contract/llm-api.md, section 7.6.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -36,12 +36,9 @@ _STYLES: Mapping[str, str] = {
     "Professional": "Answer in a factual and polite tone, with clear structure and precise words.",
 }
 
-_LOOKED_AT = 4000
-"""How many characters of a question are looked at: its beginning shows what it is about."""
-
 _LONG_QUESTION_WORDS = 60
 
-_WORD = re.compile(r"[a-z][a-z+#]*")
+_NAME_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 _CODE = """
     algorithm api bash bug bugs c++ c# code coding compile compiler css debug docker exception function
@@ -49,7 +46,7 @@ _CODE = """
     pytest python recursion refactor regex sql stacktrace syntax traceback typescript unittest yaml
 """
 _CODE_WORDS = frozenset(_CODE.split())
-_CODE_SIGNS = ("```", "def ", "#include", "=> {", "();", "</")
+_CODE_SIGNS = ("```", "#include", "=> {", "();", "():", "</")
 
 _ANALYTIC = """
     analyse analysis analyze argue assess calculate cause causes compare comparison consequences contrast
@@ -132,30 +129,27 @@ def tool_variables(context: PromptContext) -> Variables:
     """
     tools = [_tool(definition) for definition in context.tools]
     variables: dict[str, Any] = {"Tools": tools}
+    named = [(tool["Name"], _name_words(tool["Name"])) for tool in tools]
     for kind, is_kind in _TOOL_KINDS.items():
-        name = next((tool["Name"] for tool in tools if is_kind(_name_words(tool["Name"]))), "")
+        name = next((name for name, words in named if is_kind(words)), "")
         variables[f"Has{kind}Tool"] = bool(name)
         variables[f"{kind}ToolName"] = name
     variables["HasImageTool"] = variables["HasImageGenerateTool"] or variables["HasImageEditTool"]
     return variables
 
 
-def is_about_code(question: str) -> bool:
-    """Whether a question looks as if it were about code."""
-    start = question[:_LOOKED_AT]
-    return any(sign in start for sign in _CODE_SIGNS) or not _CODE_WORDS.isdisjoint(
-        _WORD.findall(start.lower())
-    )
+def is_about_code(context: PromptContext) -> bool:
+    """Whether the question looks as if it were about code."""
+    return not _CODE_WORDS.isdisjoint(context.words) or any(sign in context.wording for sign in _CODE_SIGNS)
 
 
-def needs_analysis(question: str) -> bool:
-    """Whether a question asks for analysis by its wording, or is a long one."""
-    start = question[:_LOOKED_AT].lower()
-    if any(phrase in start for phrase in _ANALYTIC_PHRASES):
+def needs_analysis(context: PromptContext) -> bool:
+    """Whether the question asks for analysis by its wording, or is a long one."""
+    if not _ANALYTIC_WORDS.isdisjoint(context.words):
         return True
-    if not _ANALYTIC_WORDS.isdisjoint(_WORD.findall(start)):
+    if any(phrase in context.wording for phrase in _ANALYTIC_PHRASES):
         return True
-    return "?" in question and len(start.split()) >= _LONG_QUESTION_WORDS
+    return "?" in context.question and context.wording.count(" ") >= _LONG_QUESTION_WORDS
 
 
 def _tool(definition: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,5 +164,4 @@ def _tool(definition: Mapping[str, Any]) -> dict[str, Any]:
 
 def _name_words(name: str) -> frozenset[str]:
     """The words of a tool's name, which may be joined by signs or by capitals."""
-    words: Sequence[str] = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)
-    return frozenset(word.lower() for word in words)
+    return frozenset(word.lower() for word in _NAME_WORD.findall(name))

@@ -11,7 +11,11 @@ import httpx
 import psycopg
 import pytest
 
+from jan_server.database.engine import Database
 from jan_server.services.llm_api.built_in_prompts import BUILT_IN
+from jan_server.services.llm_api.chat_request import parse_chat_request
+from jan_server.services.llm_api.prompt_modules import PromptSwitches
+from jan_server.services.llm_api.prompt_orchestration import PromptOrchestration
 from tests.doubles.openai_upstream import Answer, OpenAIUpstream
 from tests.services.llm_api.conftest import Serve, eventually
 from tests.services.llm_api.platform import Platform
@@ -398,6 +402,16 @@ async def test_a_template_that_fails_is_left_out_and_one_that_is_none_passed_ove
         return any(TOOL_MARK in text for text in talk.added)
 
     await eventually(is_passed_over)
+
+
+async def test_a_chat_goes_on_without_the_profile_while_the_database_is_away() -> None:
+    database = Database("postgresql://nobody@127.0.0.1:9/nothing")
+    prompts = PromptOrchestration(database, PromptSwitches())
+    request = parse_chat_request({"model": MODEL, "messages": [user("Hello")]})
+    found = await prompts.apply(request, MODEL, 1, None)
+    assert list(found.names) == ["timing"]
+    assert request.messages == [user("Hello")]
+    await database.dispose()
 
 
 async def test_what_modules_add_counts_when_a_chat_is_fitted_to_the_model(
