@@ -16,6 +16,8 @@ provider and how many calls are still open there.
 from __future__ import annotations
 
 import asyncio
+import base64
+import struct
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -260,6 +262,73 @@ class ToolCall:
         await response.write(DONE)
         await response.write_eof()
         return response
+
+
+@dataclass(frozen=True)
+class Json:
+    """A JSON value as it is."""
+
+    value: Any
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    async def respond(self, request: web.Request, call: Call) -> web.StreamResponse:
+        return web.Response(body=orjson.dumps(self.value), content_type=JSON_TYPE, headers=self.headers)
+
+
+@dataclass(frozen=True)
+class TextCompletion:
+    """A text completion: as one object, or word by word when the call asks for a stream."""
+
+    text: str = "there was a fox"
+
+    async def respond(self, request: web.Request, call: Call) -> web.StreamResponse:
+        head = {"id": "cmpl-scripted", "object": "text_completion", "created": 1_760_000_000}
+        head["model"] = model_of(call)
+        usage = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+        if not wants_stream(call):
+            choice = {"index": 0, "text": self.text, "finish_reason": "stop", "logprobs": None}
+            body = {**head, "choices": [choice], "usage": usage}
+            return web.Response(body=orjson.dumps(body), content_type=JSON_TYPE)
+        response = await open_event_stream(request)
+        words = self.text.split(" ")
+        for number, word in enumerate(words):
+            last = number + 1 == len(words)
+            text = word if number == 0 else " " + word
+            choice = {"index": 0, "text": text, "finish_reason": "stop" if last else None}
+            await response.write(frame({**head, "choices": [choice]}))
+        if (call.json.get("stream_options") or {}).get("include_usage"):
+            await response.write(frame({**head, "choices": [], "usage": usage}))
+        await response.write(DONE)
+        await response.write_eof()
+        return response
+
+
+def numbers_of(text: str) -> list[float]:
+    """A short vector that is different for different texts, and exact in 32 bits."""
+    return [len(text) / 64, sum(text.encode()) / 2**20, 0.5]
+
+
+@dataclass(frozen=True)
+class EmbeddingsOf:
+    """A vector for each text of the call; as base64 when it is asked for, unless `knows_base64` is false."""
+
+    knows_base64: bool = True
+    always_base64: bool = False
+
+    async def respond(self, request: web.Request, call: Call) -> web.StreamResponse:
+        asked = call.json
+        inputs = asked["input"] if isinstance(asked["input"], list) else [asked["input"]]
+        packed = self.always_base64 or (self.knows_base64 and asked.get("encoding_format") == "base64")
+        data = []
+        for index, text in enumerate(inputs):
+            numbers = numbers_of(str(text))
+            vector: Any = numbers
+            if packed:
+                vector = base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode()
+            data.append({"object": "embedding", "index": index, "embedding": vector})
+        usage = {"prompt_tokens": 5, "total_tokens": 5}
+        body = {"object": "list", "data": data, "model": asked["model"], "usage": usage}
+        return web.Response(body=orjson.dumps(body), content_type=JSON_TYPE)
 
 
 @dataclass(frozen=True)

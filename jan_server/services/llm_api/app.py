@@ -36,20 +36,25 @@ from jan_server.services.llm_api.routes import (
     auth,
     branches,
     chat,
+    completions,
     conversations,
+    embeddings,
     feature_flags,
     group_administration,
     health,
     items,
     login,
     mcp_tools,
+    messages,
     model_administration,
     model_prompt_templates,
     models,
+    moderations,
     projects,
     prompt_templates,
     providers,
     public_shares,
+    rerank,
     shares,
     usage,
     user_administration,
@@ -140,6 +145,19 @@ def add_routes(app: FastAPI) -> None:
     mount_fast_route(app, "/v1/models", models.list_models, methods=["GET"], **models.LIST_DOCUMENT)
     mount_fast_route(
         app, "/v1/chat/completions", chat.create_chat_completion, methods=["POST"], **chat.CHAT_DOCUMENT
+    )
+    for path, endpoint, document in (
+        ("/v1/completions", completions.create_completion, completions.DOCUMENT),
+        ("/v1/embeddings", embeddings.create_embeddings, embeddings.DOCUMENT),
+        ("/v1/moderations", moderations.create_moderation, moderations.DOCUMENT),
+        ("/v1/rerank", rerank.create_ranking, rerank.DOCUMENT),
+    ):
+        mount_fast_route(app, path, endpoint, methods=["POST"], **document)
+    mount_fast_route(
+        app, "/v1/messages", messages.create_message, methods=["POST"], **messages.MESSAGE_DOCUMENT
+    )
+    mount_fast_route(
+        app, "/v1/messages/count_tokens", messages.count_tokens, methods=["POST"], **messages.COUNT_DOCUMENT
     )
     mount_fast_route(
         app,

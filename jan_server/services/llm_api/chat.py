@@ -42,7 +42,7 @@ from jan_server.services.llm_api.prompt_modules import NOT_APPLIED
 from jan_server.services.llm_api.prompt_orchestration import PromptOrchestration
 from jan_server.services.llm_api.refusals import Invalid
 from jan_server.services.llm_api.sync import ModelSync
-from jan_server.services.llm_api.token_counts import StreamCounter, TokenCounts, told_counts
+from jan_server.services.llm_api.token_counts import StreamCounter, TokenCounts, ask_usage, told_counts
 
 logger = logging.getLogger("jan.llm-api.chat")
 
@@ -158,7 +158,7 @@ class Chat:
             request.messages = applied.messages
         added = sum(map(context_window.message_tokens, applied.added))
         trimmed = self._fit(request, model, raw, unbounded=has_history, added=added)
-        asked_usage = self._ask_usage and request.stream and _ask_usage(request.body)
+        asked_usage = self._ask_usage and request.stream and ask_usage(request.body)
         conversation = exchange.conversation if exchange else None
         meter = MeteredCall(
             self._accounting,
@@ -331,15 +331,6 @@ def answer_tokens(answer: ChatAnswer) -> int:
     return context_window.message_tokens(
         {"content": answer.text + answer.reasoning + answer.refusal, "tool_calls": answer.tool_calls}
     )
-
-
-def _ask_usage(body: dict[str, Any]) -> bool:
-    """Ask for the usage of a stream; False when the caller asked for it already."""
-    options = body.get("stream_options") or {}
-    if options.get("include_usage"):
-        return False
-    body["stream_options"] = {**options, "include_usage": True}
-    return True
 
 
 def _upstream_body(request: ChatRequest, model: OfferedModel) -> tuple[bytes, PromptedTools | None]:

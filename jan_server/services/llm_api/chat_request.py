@@ -7,11 +7,26 @@ server itself reads, and what no provider could use, is checked; ranges are the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from jan_server.http.ids import is_public_id
+from jan_server.services.llm_api.member_checks import (
+    Check,
+    check_array,
+    check_boolean,
+    check_integer,
+    check_members,
+    check_number,
+    check_object,
+    check_objects,
+    check_text,
+    check_text_or_object,
+    check_text_or_texts,
+    model_of,
+    wrong_type,
+)
 from jan_server.services.llm_api.message_content import JSON_PARTS, is_jan_part, openai_parts, parts_in_text
 from jan_server.services.llm_api.prompt_hints import NO_HINTS, PromptHints
 from jan_server.services.llm_api.refusals import Invalid
@@ -90,14 +105,9 @@ def parse_chat_request(body: dict[str, Any], *, referrer: str | None = None) -> 
     Raises:
         Invalid: A member is missing or wrong; `param` names it.
     """
-    for name, value in body.items():
-        check = _CHECKS.get(name)
-        if check is not None and value is not None:
-            check(name, value)
+    check_members(body, _CHECKS)
     messages = _messages(body.get("messages"))
-    model = body.get("model")
-    if model is None or not model.strip():
-        raise Invalid("model key is required", param="model", code="missing_required_parameter")
+    model = model_of(body)
     if body.get("tool_choice") is not None and not body.get("tools"):
         del body["tool_choice"]
     request = ChatRequest(body=body, model=model, messages=messages, stream=bool(body.get("stream")))
@@ -135,7 +145,7 @@ def _conversation(given: Any, referrer: str | None) -> ConversationChoice | None
         raise Invalid("invalid conversation ID", param="conversation", code="invalid_value")
     branch = given.get("branch") or None
     if branch is not None and (not isinstance(branch, str) or not branch.isprintable()):
-        raise _wrong_type("conversation.branch", "the name of a branch")
+        raise wrong_type("conversation.branch", "the name of a branch")
     history = _HISTORIES.get(given.get("history") or "auto")
     if history is None:
         raise Invalid(
@@ -155,7 +165,7 @@ def _messages(messages: Any) -> list[dict[str, Any]]:
         )
     for index, message in enumerate(messages):
         if not isinstance(message, dict):
-            raise _wrong_type(f"messages[{index}]", "an object")
+            raise wrong_type(f"messages[{index}]", "an object")
         role = message.get("role")
         if role not in ROLES:
             raise _wrong_role(index, role)
@@ -168,9 +178,9 @@ def _messages(messages: Any) -> list[dict[str, Any]]:
             if any(is_jan_part(part) for part in content):
                 message["content"] = openai_parts(content)
         elif content is not None or role not in ("assistant", "function"):
-            raise _wrong_type(f"messages[{index}].content", "a string or an array of parts")
+            raise wrong_type(f"messages[{index}].content", "a string or an array of parts")
         if role == "tool" and not isinstance(message.get("tool_call_id"), str):
-            raise _wrong_type(f"messages[{index}].tool_call_id", "a string")
+            raise wrong_type(f"messages[{index}].tool_call_id", "a string")
         if message.get("tool_calls") is not None:
             _check_tool_calls(f"messages[{index}].tool_calls", message["tool_calls"])
     return messages  # type: ignore[no-any-return]  # each entry was just checked
@@ -193,117 +203,64 @@ def _wrong_role(index: int, role: Any) -> Invalid:
 def _check_parts(name: str, parts: list[Any]) -> None:
     for index, part in enumerate(parts):
         if not isinstance(part, dict):
-            raise _wrong_type(f"{name}[{index}]", "an object")
+            raise wrong_type(f"{name}[{index}]", "an object")
         if not isinstance(part.get("type"), str):
-            raise _wrong_type(f"{name}[{index}].type", "a string")
+            raise wrong_type(f"{name}[{index}].type", "a string")
 
 
 def _check_tool_calls(name: str, calls: Any) -> None:
-    _check_objects(name, calls)
+    check_objects(name, calls)
     for index, call in enumerate(calls):
         if not isinstance(call.get("id"), str):
-            raise _wrong_type(f"{name}[{index}].id", "a string")
-
-
-def _wrong_type(name: str, expected: str) -> Invalid:
-    return Invalid(f"{name} must be {expected}", param=name, code="invalid_type")
-
-
-def _check_text(name: str, value: Any) -> None:
-    if not isinstance(value, str):
-        raise _wrong_type(name, "a string")
-
-
-def _check_boolean(name: str, value: Any) -> None:
-    if not isinstance(value, bool):
-        raise _wrong_type(name, "true or false")
-
-
-def _check_integer(name: str, value: Any) -> None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise _wrong_type(name, "an integer")
-
-
-def _check_number(name: str, value: Any) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise _wrong_type(name, "a number")
-
-
-def _check_object(name: str, value: Any) -> None:
-    if not isinstance(value, dict):
-        raise _wrong_type(name, "an object")
-
-
-def _check_array(name: str, value: Any) -> None:
-    if not isinstance(value, list):
-        raise _wrong_type(name, "an array")
-
-
-def _check_objects(name: str, value: Any) -> None:
-    _check_array(name, value)
-    for index, entry in enumerate(value):
-        if not isinstance(entry, dict):
-            raise _wrong_type(f"{name}[{index}]", "an object")
-
-
-def _check_stop(name: str, value: Any) -> None:
-    if isinstance(value, str):
-        return
-    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-        raise _wrong_type(name, "a string or an array of strings")
+            raise wrong_type(f"{name}[{index}].id", "a string")
 
 
 def _check_tools(name: str, value: Any) -> None:
-    _check_objects(name, value)
+    check_objects(name, value)
     for index, tool in enumerate(value):
         if not isinstance(tool.get("type"), str):
-            raise _wrong_type(f"{name}[{index}].type", "a string")
+            raise wrong_type(f"{name}[{index}].type", "a string")
         if tool["type"] != "function":
             continue
         function = tool.get("function")
         if not isinstance(function, dict):
-            raise _wrong_type(f"{name}[{index}].function", "an object")
+            raise wrong_type(f"{name}[{index}].function", "an object")
         if not isinstance(function.get("name"), str):
-            raise _wrong_type(f"{name}[{index}].function.name", "a string")
+            raise wrong_type(f"{name}[{index}].function.name", "a string")
 
 
-def _check_text_or_object(name: str, value: Any) -> None:
-    if not isinstance(value, str | dict):
-        raise _wrong_type(name, "a string or an object")
-
-
-_CHECKS: Mapping[str, Callable[[str, Any], None]] = {
-    "model": _check_text,
-    "messages": _check_array,
-    "stream": _check_boolean,
-    "store": _check_boolean,
-    "store_reasoning": _check_boolean,
-    "deep_research": _check_boolean,
-    "enable_thinking": _check_boolean,
-    "image": _check_boolean,
-    "conversation": _check_text_or_object,
-    "max_tokens": _check_integer,
-    "max_completion_tokens": _check_integer,
-    "n": _check_integer,
-    "seed": _check_integer,
-    "top_k": _check_integer,
-    "top_logprobs": _check_integer,
-    "temperature": _check_number,
-    "top_p": _check_number,
-    "presence_penalty": _check_number,
-    "frequency_penalty": _check_number,
-    "repetition_penalty": _check_number,
-    "logprobs": _check_boolean,
-    "parallel_tool_calls": _check_boolean,
-    "stop": _check_stop,
+_CHECKS: Mapping[str, Check] = {
+    "model": check_text,
+    "messages": check_array,
+    "stream": check_boolean,
+    "store": check_boolean,
+    "store_reasoning": check_boolean,
+    "deep_research": check_boolean,
+    "enable_thinking": check_boolean,
+    "image": check_boolean,
+    "conversation": check_text_or_object,
+    "max_tokens": check_integer,
+    "max_completion_tokens": check_integer,
+    "n": check_integer,
+    "seed": check_integer,
+    "top_k": check_integer,
+    "top_logprobs": check_integer,
+    "temperature": check_number,
+    "top_p": check_number,
+    "presence_penalty": check_number,
+    "frequency_penalty": check_number,
+    "repetition_penalty": check_number,
+    "logprobs": check_boolean,
+    "parallel_tool_calls": check_boolean,
+    "stop": check_text_or_texts,
     "tools": _check_tools,
-    "tool_choice": _check_text_or_object,
-    "functions": _check_objects,
-    "function_call": _check_text_or_object,
-    "response_format": _check_object,
-    "stream_options": _check_object,
-    "logit_bias": _check_object,
-    "metadata": _check_object,
-    "chat_template_kwargs": _check_object,
-    "user": _check_text,
+    "tool_choice": check_text_or_object,
+    "functions": check_objects,
+    "function_call": check_text_or_object,
+    "response_format": check_object,
+    "stream_options": check_object,
+    "logit_bias": check_object,
+    "metadata": check_object,
+    "chat_template_kwargs": check_object,
+    "user": check_text,
 }

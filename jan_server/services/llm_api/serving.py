@@ -12,11 +12,14 @@ import aiohttp
 from jan_server.database.engine import Database
 from jan_server.inference import readiness as inference_readiness
 from jan_server.inference.client import UpstreamClient
+from jan_server.inference.engines.wordllama import MODEL as WORDLLAMA
+from jan_server.inference.engines.wordllama import WordLlamaEmbedder
 from jan_server.inference.provider import Timeouts
 from jan_server.services.llm_api.accounting import Accounting
 from jan_server.services.llm_api.background import once_reachable
 from jan_server.services.llm_api.bootstrap import bootstrap_providers, described_providers
 from jan_server.services.llm_api.chat import Chat
+from jan_server.services.llm_api.embeddings import Embeddings
 from jan_server.services.llm_api.exchange_writer import ExchangeWriter
 from jan_server.services.llm_api.model_registry import ActiveProvider, ModelRegistry
 from jan_server.services.llm_api.prices import Prices
@@ -24,6 +27,7 @@ from jan_server.services.llm_api.prompt_modules import PromptSwitches
 from jan_server.services.llm_api.prompt_orchestration import PromptOrchestration
 from jan_server.services.llm_api.provider_secrets import ProviderSecrets
 from jan_server.services.llm_api.readiness import Finding, Probe
+from jan_server.services.llm_api.routed_call import ModelCalls
 from jan_server.services.llm_api.sync import ModelSync
 from jan_server.services.llm_api.title_writer import TitleWriter
 from jan_server.settings.home import JanHome
@@ -47,6 +51,8 @@ class Serving:
         registry: Knows the models of this moment.
         sync: Keeps them up to date.
         chat: Answers chat requests.
+        calls: Makes calls to models for everything that is no chat.
+        embeddings: Makes embeddings.
         exchanges: Writes those that belong to conversations.
         accounting: Takes down what calls of models use.
         prompts: Adds to chats what prompt modules have to say; None where that is switched off.
@@ -57,6 +63,8 @@ class Serving:
     registry: ModelRegistry
     sync: ModelSync
     chat: Chat
+    calls: ModelCalls
+    embeddings: Embeddings
     exchanges: ExchangeWriter
     accounting: Accounting
     prompts: PromptOrchestration | None = None
@@ -101,7 +109,21 @@ def make_serving(settings: Settings, database: Database, client: aiohttp.ClientS
         user_tokens=own.max_user_message_tokens,
         stream_seconds=own.stream_timeout.total_seconds(),
     )
-    return Serving(secrets, upstream, registry, sync, chat, exchanges, accounting, prompts)
+    calls = ModelCalls(
+        registry, sync, upstream, accounting, stream_seconds=own.stream_timeout.total_seconds()
+    )
+    return Serving(
+        secrets=secrets,
+        upstream=upstream,
+        registry=registry,
+        sync=sync,
+        chat=chat,
+        calls=calls,
+        embeddings=Embeddings(calls, {WORDLLAMA: WordLlamaEmbedder()}),
+        exchanges=exchanges,
+        accounting=accounting,
+        prompts=prompts,
+    )
 
 
 def make_prompts(settings: Settings, database: Database) -> PromptOrchestration | None:

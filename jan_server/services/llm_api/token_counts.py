@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 _PROMPT = re.compile(rb'"(?:prompt|input)_tokens"\s*:\s*(\d{1,15})')
 _COMPLETION = re.compile(rb'"(?:completion|output)_tokens"\s*:\s*(\d{1,15})')
@@ -40,6 +41,15 @@ class TokenCounts:
     def total(self) -> int:
         """Prompt and completion together."""
         return self.prompt + self.completion
+
+
+def ask_usage(body: dict[str, Any]) -> bool:
+    """Ask for the usage of a stream in its request; False when the caller asks for it already."""
+    options = body.get("stream_options") or {}
+    if options.get("include_usage"):
+        return False
+    body["stream_options"] = {**options, "include_usage": True}
+    return True
 
 
 def told_counts(body: bytes) -> TokenCounts | None:

@@ -1,0 +1,223 @@
+"""Routed calls: one request to one model, wherever that is served, and what becomes of it.
+
+A model's id leads to its provider, whose endpoints the inference client chooses among; failures
+come back as errors with the provider's words, and whatever a call used is taken down. Every
+OpenAI-compatible route that is no chat is made of these calls (contract/llm-api.md, section 22).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, replace
+
+from jan_server.http.errors import unavailable
+from jan_server.inference.client import AnswerStream, UpstreamClient
+from jan_server.inference.provider import Provider
+from jan_server.inference.request_body import StreamedBody
+from jan_server.inference.upstream_errors import UpstreamError
+from jan_server.services.llm_api.accounting import Accounting, MeteredCall, failure_status
+from jan_server.services.llm_api.chat_stream import begin_stream, error_frame, no_completion, relay
+from jan_server.services.llm_api.model_registry import ModelRegistry
+from jan_server.services.llm_api.models import OfferedModel
+from jan_server.services.llm_api.sync import ModelSync
+from jan_server.services.llm_api.token_counts import StreamCounter, TokenCounts, told_counts
+
+JSON = "application/json"
+EVENT_STREAM = "text/event-stream"
+
+_TAIL_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class CallOrigin:
+    """Who makes a call.
+
+    Attributes:
+        user_id: The key of the caller's row.
+        key_id: The API key of the caller; empty for a token.
+        request_id: By which the call is found again.
+    """
+
+    user_id: int
+    key_id: str = ""
+    request_id: str = ""
+
+
+@dataclass(slots=True)
+class RoutedCall:
+    """One call, ready to be sent.
+
+    Attributes:
+        provider: Who is asked.
+        path: Below the provider's address, for example `/embeddings`.
+        body: What it gets.
+        meter: Takes down what the call used.
+        content_type: What the body is.
+        estimate: The tokens of the request, for providers that do not tell; asked for only then.
+        request_id: By which the call is found again.
+    """
+
+    provider: Provider
+    path: str
+    body: bytes | StreamedBody
+    meter: MeteredCall
+    content_type: str = JSON
+    estimate: Callable[[], int] = int
+    request_id: str = ""
+
+    def counts(self, told: TokenCounts | None, completion: int = 0) -> TokenCounts:
+        """The tokens of the call: as the provider told them, else the estimate with this completion."""
+        return told or TokenCounts(self.estimate(), completion, estimated=True)
+
+
+class ModelCalls:
+    """Makes calls to models by their ids.
+
+    Args:
+        registry: Knows the models.
+        sync: Asked for models that nobody knows yet.
+        upstream: Calls providers.
+        accounting: Takes down what calls use.
+        stream_seconds: How long a streamed answer may take.
+    """
+
+    def __init__(
+        self,
+        registry: ModelRegistry,
+        sync: ModelSync,
+        upstream: UpstreamClient,
+        accounting: Accounting,
+        *,
+        stream_seconds: float = 600.0,
+    ) -> None:
+        self._registry = registry
+        self._sync = sync
+        self._upstream = upstream
+        self._accounting = accounting
+        self._stream_seconds = stream_seconds
+
+    async def choose(self, model_id: str) -> OfferedModel:
+        """The model that answers for an id.
+
+        Raises:
+            Missing: Nobody offers it.
+            ApiError: 503 when its provider cannot be used.
+        """
+        model = self._registry.table.find(model_id) or await self._sync.find_late(model_id)
+        if model.problem:
+            raise unavailable(model.problem)
+        return model
+
+    def meter(self, model: OfferedModel, origin: CallOrigin, *, stream: bool = False) -> MeteredCall:
+        """What takes down a call of `model`."""
+        return MeteredCall(
+            self._accounting,
+            model,
+            user_id=origin.user_id,
+            key_id=origin.key_id,
+            request_id=origin.request_id,
+            stream=stream,
+        )
+
+    def call(
+        self,
+        model: OfferedModel,
+        path: str,
+        body: bytes | StreamedBody,
+        origin: CallOrigin,
+        *,
+        stream: bool = False,
+        content_type: str = JSON,
+        estimate: Callable[[], int] = int,
+    ) -> RoutedCall:
+        """A call of `model`, to be handed to one of the methods below."""
+        meter = self.meter(model, origin, stream=stream)
+        return RoutedCall(model.provider, path, body, meter, content_type, estimate, origin.request_id)
+
+    async def whole(self, call: RoutedCall, *, member: bytes) -> bytes:
+        """The provider's whole JSON answer, its bytes untouched.
+
+        Args:
+            call: What is asked; its body lies here as a whole.
+            member: A member that every answer has; one without it is none.
+
+        Raises:
+            UpstreamError: The provider gave no answer.
+        """
+        assert isinstance(call.body, bytes)
+        with call.meter:
+            answer = await self._upstream.complete(
+                call.provider, call.path, call.body, content_type=call.content_type
+            )
+            if b'"%s"' % member not in answer.body:
+                raise no_completion(call.provider, answer.body, expected="what was asked for")
+            call.meter.finish(200, call.counts(told_counts(answer.body)))
+        return answer.body
+
+    async def completion_stream(self, call: RoutedCall, *, hide_usage: bool) -> AsyncGenerator[bytes, None]:
+        """Begin a stream of completion chunks that ends with `[DONE]`.
+
+        Args:
+            call: What is asked; its body lies here as a whole.
+            hide_usage: Whether the chunk with the usage is kept from the caller, who did not ask for it.
+
+        Raises:
+            UpstreamError: The provider did not begin to answer.
+        """
+        assert isinstance(call.body, bytes)
+
+        def ended(counter: StreamCounter, failure: BaseException | None) -> None:
+            status = 200 if failure is None else failure_status(failure)
+            call.meter.finish(status, call.counts(counter.counts, counter.chunks))
+
+        with call.meter:
+            stream = await begin_stream(
+                self._upstream,
+                call.provider,
+                call.path,
+                call.body,
+                seconds=self._stream_seconds,
+                counter=StreamCounter(strip=hide_usage),
+                ended=ended,
+            )
+            call.meter.began()
+        return relay(stream, call.request_id)
+
+    async def begin(self, call: RoutedCall) -> AnswerStream:
+        """Wait for the first bytes of an answer of any kind; hand it to `relayed`.
+
+        The provider has as long for them as for a whole answer: it may have to hear an hour of sound.
+
+        Raises:
+            UpstreamError: The provider did not begin to answer.
+        """
+        timeouts = replace(call.provider.timeouts, first_token=call.provider.timeouts.answer)
+        provider = replace(call.provider, timeouts=timeouts)
+        with call.meter:
+            answer = await self._upstream.stream(
+                provider, call.path, call.body, content_type=call.content_type
+            )
+            call.meter.began()
+        return answer
+
+
+async def relayed(call: RoutedCall, answer: AnswerStream) -> AsyncGenerator[bytes, None]:
+    """An answer's bytes as they come; a failure of an event stream becomes its last frame.
+
+    Raises:
+        UpstreamError: An answer that is no event stream broke off.
+    """
+    tail = b""
+    with call.meter:
+        try:
+            async with answer:
+                async for chunk in answer:
+                    tail = (tail + chunk)[-_TAIL_BYTES:]
+                    yield chunk
+        except UpstreamError as error:
+            call.meter.failed(error)
+            if not answer.headers.get("Content-Type", "").startswith(EVENT_STREAM):
+                raise
+            yield (b"" if tail.endswith(b"\n\n") else b"\n\n") + error_frame(error, call.request_id)
+        else:
+            call.meter.finish(200, call.counts(told_counts(tail)))

@@ -1,0 +1,61 @@
+"""`POST /v1/completions`: text goes on, whole or as a stream.
+
+Source: OpenAI API reference, "Create completion".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Send
+
+from jan_server.services.llm_api.completions import completion_call, parse_completion_request
+from jan_server.services.llm_api.resources import resources
+from jan_server.services.llm_api.routes.body import documented
+from jan_server.services.llm_api.routes.routed import (
+    UPSTREAM_ERRORS,
+    RoutedResponse,
+    json_body,
+    note,
+    origin_of,
+    send_completion_stream,
+    send_whole,
+)
+from jan_server.services.llm_api.schemas.completion import Completion, CompletionRequest
+
+DOCUMENT: dict[str, Any] = {
+    "tags": ["completions"],
+    "summary": "Create a completion",
+    "openapi_extra": documented(CompletionRequest),
+    "responses": {
+        200: {
+            "model": Completion,
+            "description": "The completion, or with `stream: true` its chunks as server-sent events.",
+            "content": {"text/event-stream": {}},
+        },
+        **UPSTREAM_ERRORS,
+    },
+}
+
+
+async def create_completion(request: Request) -> Response:
+    """Let a model go on with a prompt. Chat is the newer way; this one serves older programs."""
+    origin = await origin_of(request)
+    given = parse_completion_request(await json_body(request))
+    opened = resources(request)
+    calls = opened.serving.calls
+
+    async def work(send: Send) -> None:
+        model = await calls.choose(given.model)
+        note(request, model.id, stream=given.stream)
+        ask = opened.settings.services.llm_api.usage.ask_in_streams
+        call, hide_usage = completion_call(calls, given, model, origin, ask=ask)
+        if given.stream:
+            frames = await calls.completion_stream(call, hide_usage=hide_usage)
+            await send_completion_stream(send, call, frames)
+        else:
+            await send_whole(send, await calls.whole(call, member=b"choices"))
+
+    return RoutedResponse(work)
