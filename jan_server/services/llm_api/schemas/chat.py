@@ -55,8 +55,10 @@ class ChatCompletionRequest(BaseModel):
     enable_thinking: bool | None = Field(
         None, description="False asks the model's instruct partner, where it has one."
     )
-    deep_research: bool = False
-    image: bool | None = None
+    deep_research: bool = Field(False, description="Tells the model to research deeply.")
+    image: bool | None = Field(
+        None, description="Whether the chat is about images; true adds the instructions for tools."
+    )
 
 
 class ConversationName(BaseModel):
