@@ -5,6 +5,7 @@ Source: contract/llm-api.md, section 7; OpenAI API reference, "Create chat compl
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -98,17 +99,27 @@ class ChatResponse(Response):
             return
 
     async def _whole(self, call: ChatCall, send: Send) -> None:
-        body = await self._chat.complete(call)
+        body = self._whole_answer(call, await self._chat.complete(call))
         headers = [_JSON, (b"content-length", b"%d" % len(body)), *_told(call)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+    def _whole_answer(self, call: ChatCall, body: bytes) -> bytes:
+        """What the caller gets for a chat completion."""
+        return body
+
+    def _streamed_answer(
+        self, call: ChatCall, frames: AsyncGenerator[bytes, None], request_id: str
+    ) -> AsyncGenerator[bytes, None]:
+        """What the caller gets for a stream of chat completion chunks."""
+        return frames
 
     async def _stream(self, call: ChatCall, state: dict[str, Any], send: Send) -> None:
         frames = await self._chat.stream(call, state.get("request_id", ""))
         try:
             headers = [*_STREAM_HEADERS, *_told(call)]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
-            async for chunk in frames:
+            async for chunk in self._streamed_answer(call, frames, state.get("request_id", "")):
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         finally:
