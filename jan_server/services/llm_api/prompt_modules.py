@@ -67,7 +67,7 @@ class PromptModule:
     text: TemplateText | None = None
 
 
-MODULES: tuple[PromptModule, ...] = (
+_MODULES = (
     PromptModule("deep_research", -20, lambda context, _: context.deep_research, leads=True),
     PromptModule("timing", -15, lambda context, _: True, variables.timing_variables),
     PromptModule(
@@ -106,6 +106,7 @@ MODULES: tuple[PromptModule, ...] = (
         lambda context, allowed: allowed.templates and variables.needs_analysis(context),
     ),
 )
+MODULES = tuple(sorted(_MODULES, key=lambda module: module.priority))
 """In the order of their priorities."""
 
 
