@@ -12,12 +12,14 @@ help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 $(BIN)/jan: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q --upgrade pip && $(BIN)/python -m pip install -q -e . -c constraints.txt && touch $@
+	@echo "Installing into $(VENV), which takes about a minute …"
+	@$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q --upgrade pip && $(BIN)/python -m pip install -q -e . -c constraints.txt && touch $@
 
 $(VENV)/.dev: $(BIN)/jan
-	$(BIN)/python -m pip install -q --group dev -c constraints.txt && touch $@
+	@$(BIN)/python -m pip install -q --group dev -c constraints.txt && touch $@
 
 run: $(BIN)/jan ## Install, configure if needed, and start the stack
+	@echo "In another terminal: source $(BIN)/activate, then jan status, jan token, jan down."
 	@{ test -f "$(HOME_DIR)/jan.yaml" || $(JAN) quickstart --yes; } && $(JAN) up
 
 test: $(VENV)/.dev ## Run the test suite

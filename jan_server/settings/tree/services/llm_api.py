@@ -60,7 +60,7 @@ class ApiKeyPolicy(Section):
 class PromptOrchestration(Section):
     """What is added to a prompt on its way to the model."""
 
-    enabled: bool = setting(True, "Whether prompts are worked on at all.", "PROMPT_ORCHESTRATION_ENABLED")
+    enabled: bool = setting(False, "Whether prompts are worked on at all.", "PROMPT_ORCHESTRATION_ENABLED")
     enable_memory: bool = setting(
         False,
         "Whether memories of the user are added.",
