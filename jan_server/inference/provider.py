@@ -54,7 +54,7 @@ class Provider:
     Attributes:
         id: Its public id; health is kept by it, across changes of the rest.
         name: What people call it; error messages use it.
-        endpoints: Its addresses, at least one.
+        endpoints: Its addresses; none when it answers inside this process (see `embedder`).
         kind: One of contract/llm-api.md, section 22.1; it decides the credential's header.
         timeouts: How long it may take.
         attempts: How many endpoints a request may be tried on, the first one included.

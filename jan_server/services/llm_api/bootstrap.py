@@ -18,6 +18,7 @@ from dotenv import dotenv_values
 from sqlalchemy import text
 
 from jan_server.database.engine import Database
+from jan_server.inference.engines import wordllama
 from jan_server.inference.gguf import InvalidGgufError, read_header
 from jan_server.inference.model_sources import find_model
 from jan_server.inference.model_store import ModelMissingError, ModelStore
@@ -42,6 +43,7 @@ logger = logging.getLogger("jan.llm-api.bootstrap")
 
 ENGINE_NAME = "Built-in engine"
 VLLM_NAME = "vLLM"
+EMBEDDINGS_NAME = "Built-in embeddings"
 REMOTE_NAME = "Remote provider"
 IMAGE_NAME = "Image provider"
 
@@ -78,6 +80,17 @@ def engine_providers(settings: Settings, home: Path) -> list[ProviderSpec]:
                 api_key=inference.vllm.internal_key.get_secret_value(),
                 source="engine",
                 details={TOOL_SUPPORT: str(inference.vllm.tool_support).lower()},
+            )
+        )
+    if inference.embeddings.builtin and wordllama.is_installed():
+        specs.append(
+            ProviderSpec(
+                name=EMBEDDINGS_NAME,
+                kind="jan",
+                endpoints=(),
+                category="embedding",
+                source="engine",
+                offered_models=(wordllama.MODEL,),
             )
         )
     return specs

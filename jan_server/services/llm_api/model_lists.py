@@ -25,6 +25,13 @@ STANDARD_PARAMETERS = (
     "top_logprobs",
     "top_p",
 )
+EMBEDDING_MODEL: Mapping[str, Any] = {
+    "modality": "text->embeddings",
+    "input_modalities": ["text"],
+    "output_modalities": ["embeddings"],
+}
+"""The architecture of a model that turns texts into vectors, in the words of OpenRouter's list."""
+
 _TOOL_PARAMETERS = ("tool_choice", "tools")
 _MICRO_USD = 1_000_000
 _PRICE_UNITS: Mapping[str, tuple[str, int]] = {
@@ -78,7 +85,7 @@ class ListedModel:
     @property
     def embeds(self) -> bool:
         """Whether the model makes embeddings."""
-        return "embed" in self.id.lower()
+        return "embed" in self.id.lower() or "embeddings" in self.architecture.get("output_modalities", ())
 
     @property
     def reasons(self) -> bool:

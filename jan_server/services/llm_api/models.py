@@ -74,7 +74,7 @@ class ModelTable:
         # clients ask for `gpt-4o`, not for `openai/gpt-4o`.
         self._known = {**by_provider_id, **self.by_id}
         merged = [model for model in offered if self.by_id[model.id] is model]
-        self.first_id = merged[0].id if merged else ""
+        self.first_id = next((model.id for model in merged if model.provider_category == LLM), "")
         self.listing = model_list(merged) if merged else None
         self.detailed_listing = model_list(offered, with_provider=True) if offered else None
 
@@ -102,13 +102,14 @@ def is_preferred(model: OfferedModel, rival: OfferedModel) -> bool:
     return model.provider.kind == JAN_KIND and rival.provider.kind != JAN_KIND
 
 
-def _place(model: OfferedModel) -> tuple[bool, int, bool, int, int]:
-    # 0 means that nobody gave it a place: it comes last.
+def _place(model: OfferedModel) -> tuple[bool, int, bool, int, bool, int]:
+    # 0 means that nobody gave it a place: it comes last. Clients that take the first one want to chat.
     return (
         model.category_order == 0,
         model.category_order,
         model.model_order == 0,
         model.model_order,
+        model.provider_category != LLM,
         model.key,
     )
 

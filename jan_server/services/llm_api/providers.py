@@ -32,7 +32,8 @@ class ProviderSpec:
     Attributes:
         name: Its name; unique among the providers of one source.
         kind: One of `model_ids.KINDS`.
-        endpoints: Where it answers: url (up to and including /v1), weight, priority.
+        endpoints: Where it answers: url (up to and including /v1), weight, priority. None when it answers
+            inside this process.
         api_key: Its key; empty or `none` sends none.
         category: What it answers.
         source: Who looks after it (see `tables.provider`).

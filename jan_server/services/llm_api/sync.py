@@ -27,7 +27,7 @@ from jan_server.inference.provider import Timeouts
 from jan_server.inference.upstream_errors import UpstreamError
 from jan_server.services.llm_api.catalogs import describe_catalog
 from jan_server.services.llm_api.model_ids import display_name, public_model_id
-from jan_server.services.llm_api.model_lists import ListedModel, parse_model_list
+from jan_server.services.llm_api.model_lists import EMBEDDING_MODEL, ListedModel, parse_model_list
 from jan_server.services.llm_api.model_registry import ModelRegistry
 from jan_server.services.llm_api.models import JAN_KIND, OfferedModel
 from jan_server.services.llm_api.providers import AUTO_ENABLE, SYNC_MODELS, TOOL_SUPPORT, is_true
@@ -207,6 +207,8 @@ class ModelSync:
             UpstreamError: It did not answer, and no models were named for it.
             ValueError: Its answer is no model list.
         """
+        if not provider.endpoints:
+            return [ListedModel(name, architecture=EMBEDDING_MODEL) for name in provider.offered_models]
         active = self._registry.active(provider)
         if active.problem:
             raise ValueError(active.problem)

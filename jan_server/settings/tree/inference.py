@@ -99,6 +99,16 @@ class ImageProvider(Section):
     api_key: SecretStr = setting(SecretStr(""), "Key of the provider.", "ZIMAGE_API_KEY")
 
 
+class Embeddings(Section):
+    """The built-in model of embeddings."""
+
+    builtin: bool = setting(
+        True,
+        "Whether the built-in model of embeddings is offered; it takes no memory before its first use.",
+        "JAN_BUILTIN_EMBEDDINGS",
+    )
+
+
 class ProviderEndpoint(Section):
     """One address of a provider."""
 
@@ -149,6 +159,7 @@ class Inference(Section):
     remote: Remote = Remote()
     vllm: Vllm = Vllm()
     image: ImageProvider = ImageProvider()
+    embeddings: Embeddings = Embeddings()
     providers: Annotated[tuple[Provider, ...], BeforeValidator(json_text)] = setting(
         (), "Further providers, each with name, url and api_key; as a variable, a JSON list.", "JAN_PROVIDERS"
     )

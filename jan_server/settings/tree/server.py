@@ -3,8 +3,25 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from ipaddress import ip_network
+from typing import Annotated
 
-from jan_server.settings.tree.fields import Duration, LogLevel, Section, setting
+from pydantic import AfterValidator
+
+from jan_server.settings.tree.fields import Duration, LogLevel, Section, TextList, setting
+
+
+def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
+    for text in value:
+        try:
+            ip_network(text)
+        except ValueError as failure:
+            raise ValueError(f"not a network: {failure} (write it as in 10.1.0.0/16)") from failure
+    return value
+
+
+NetworkList = Annotated[TextList, AfterValidator(_networks)]
+"""Networks, each an address and the length of its prefix."""
 
 
 class ServerLogs(Section):
@@ -40,5 +57,11 @@ class Server(Section):
         timedelta(seconds=10),
         "How long open requests may still run when the server stops.",
         "SHUTDOWN_TIMEOUT",
+    )
+    fetch_allowed_networks: NetworkList = setting(
+        (),
+        "Networks of this site that addresses given by users may lead to, as in 10.1.0.0/16; without any, "
+        "only the public internet is fetched from.",
+        "JAN_FETCH_ALLOWED_NETWORKS",
     )
     logs: ServerLogs = ServerLogs()

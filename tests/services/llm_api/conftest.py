@@ -74,7 +74,8 @@ def settings_for(issuer_url: str, **llm_api: Any) -> Settings:
                     }
                 }
             },
-            "inference": {"provider": "remote"},
+            # Most tests want to meet their own models alone.
+            "inference": {"provider": "remote", "embeddings": {"builtin": False}},
             "services": {
                 "llm_api": {
                     "model_provider_secret": PROVIDER_SECRET,
@@ -196,6 +197,7 @@ async def serve(
             remote = {"url": upstream.url, "api_key": UPSTREAM_KEY}
             settings = settings_for("http://127.0.0.1:9", **sections.pop("llm_api", {}))
             tree = plain(settings) | {"inference": {"provider": "remote", "remote": remote}} | sections
+            tree["inference"] = {"embeddings": {"builtin": False}} | tree["inference"]
             surroundings = ServiceContext(
                 settings=Settings.model_validate(tree),
                 home=tmp_path_factory.mktemp("home"),

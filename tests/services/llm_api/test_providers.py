@@ -26,7 +26,9 @@ KEY = "the key of some provider"
 
 
 def settings(**inference: Any) -> Settings:
-    return Settings.model_validate({"inference": {"provider": "remote", **inference}})
+    return Settings.model_validate(
+        {"inference": {"provider": "remote", "embeddings": {"builtin": False}, **inference}}
+    )
 
 
 @pytest.fixture

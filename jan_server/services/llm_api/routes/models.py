@@ -35,7 +35,7 @@ async def list_models(request: Request) -> Response:
     """The models that can be called. `X-PROVIDER-DATA: true` shows each provider's own entry."""
     await current_user(request)
     serving = resources(request).serving
-    if serving.registry.table.listing is None:
+    if not serving.registry.table.first_id:
         await serving.sync.catch_up()
     table = serving.registry.table
     listing = table.detailed_listing if _wants_provider_data(request) else table.listing
