@@ -204,7 +204,7 @@ async def test_the_database_follows_settings_and_file(
     services = {"llm_api": {"provider_config_file": "providers.yml"}}
 
     async def start(**remote: Any) -> list[dict[str, Any]]:
-        inference = {"provider": "remote", "remote": remote}
+        inference = {"provider": "remote", "remote": remote, "embeddings": {"builtin": False}}
         tree = Settings.model_validate({"inference": inference, "services": services})
         await bootstrap_providers(database, described_providers(tree, tmp_path), SECRETS)
         return await rows(database_url)
