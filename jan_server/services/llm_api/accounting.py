@@ -49,7 +49,10 @@ _REQUEST_ID_LENGTH = 128
 
 
 class Spending(Protocol):
-    """Told of each call's tokens and cost as soon as it ends: whoever limits them."""
+    """Whoever limits what callers use."""
+
+    def admit(self, user_id: int, key_id: str, model: OfferedModel) -> str | None:
+        """Let one call through; the project for which it counts, if any. ApiError when it may not pass."""
 
     def spent(self, user_id: int, key_id: str, tokens: int, cost: Decimal) -> None:
         """Count one call."""
@@ -60,6 +63,9 @@ class MeteredCall:
 
     Use it as a context manager around the call: leaving it early counts as the failure that it
     was. Only the first end counts.
+
+    Raises:
+        ApiError: The caller's limits do not let the call through.
 
     Attributes:
         finished: Whether its end is known.
@@ -100,6 +106,9 @@ class MeteredCall:
         self._stream = stream
         self._conversation_id = conversation_id
         self._project_id = project_id
+        if accounting.spending is not None:
+            project = accounting.spending.admit(user_id, key_id, model)
+            self._project_id = project_id or project
         self._started = time.perf_counter()
         self._first: float | None = None
 
@@ -178,11 +187,11 @@ class Accounting:
     Args:
         database: Where the rows go.
         prices: What calls cost.
-        spending: Told of each call as well.
+        spending: Limits what callers use.
 
     Attributes:
         prices: What calls cost.
-        spending: Told of each call as well; None when nobody wants to know.
+        spending: Limits what callers use; None where nothing is limited.
     """
 
     def __init__(self, database: Database, prices: Prices, spending: Spending | None = None) -> None:

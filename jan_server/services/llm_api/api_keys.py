@@ -16,11 +16,11 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import func
+from sqlalchemy import false, func, or_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from jan_server.services.llm_api.refusals import Invalid
+from jan_server.services.llm_api.refusals import Invalid, Missing
 from jan_server.services.llm_api.tables import now
 from jan_server.services.llm_api.tables.api_key import ApiKey
 from jan_server.services.llm_api.tables.user import User
@@ -115,6 +115,70 @@ async def create_key(
     session.add(key)
     await session.flush()
     return key, secret
+
+
+async def find_key(session: AsyncSession, key_id: UUID, *, user_id: int | None = None) -> ApiKey:
+    """One key, locked for a change.
+
+    Args:
+        session: The transaction to work in.
+        key_id: The key.
+        user_id: Its owner; None for whoever that is.
+
+    Raises:
+        Missing: There is no such key.
+    """
+    query = select(ApiKey).where(col(ApiKey.id) == key_id).with_for_update()
+    if user_id is not None:
+        query = query.where(col(ApiKey.user_id) == user_id)
+    key = (await session.exec(query)).one_or_none()
+    if key is None:
+        raise Missing("api key not found")
+    return key
+
+
+async def all_keys(
+    session: AsyncSession, *, user_id: int | None, limit: int, offset: int
+) -> tuple[list[tuple[ApiKey, User]], int]:
+    """Keys with their owners, the newest first, and how many there are in all.
+
+    Args:
+        session: The open transaction.
+        user_id: Only this user's; None for everybody's.
+        limit: How many at most.
+        offset: How many to skip.
+    """
+    mine = [col(ApiKey.user_id) == user_id] if user_id is not None else []
+    total = (await session.exec(select(func.count()).select_from(ApiKey).where(*mine))).one()
+    rows = await session.exec(
+        select(ApiKey, User)
+        .join(User, col(User.id) == col(ApiKey.user_id))
+        .where(*mine)
+        .order_by(col(ApiKey.created_at).desc(), col(ApiKey.id))
+        .limit(limit)
+        .offset(offset)
+    )
+    return [(row[0], row[1]) for row in rows], total
+
+
+async def find_owner(session: AsyncSession, named: str) -> User:
+    """The user with this local number, username or e-mail address.
+
+    Raises:
+        Missing: Nobody who ever used the LLM API is called that.
+        Invalid: Several are.
+    """
+    query = select(User).where(col(User.deleted_at).is_(None))
+    if named.isascii() and named.isdigit():
+        query = query.where(col(User.id) == int(named)) if len(named) < 10 else query.where(false())
+    else:
+        query = query.where(or_(col(User.username) == named, func.lower(col(User.email)) == named.lower()))
+    found = (await session.exec(query.limit(2))).all()
+    if not found:
+        raise Missing(f"nobody who ever used the LLM API is called {named}", param="owner")
+    if len(found) > 1:
+        raise Invalid(f"several users are called {named}; give the local number", param="owner")
+    return found[0]
 
 
 async def list_keys(session: AsyncSession, user_id: int) -> Sequence[ApiKey]:

@@ -43,6 +43,7 @@ from jan_server.services.llm_api.routes import (
     group_administration,
     health,
     items,
+    key_administration,
     login,
     mcp_tools,
     messages,
@@ -122,6 +123,7 @@ def add_routes(app: FastAPI) -> None:
     mount(app, auth.router)
     mount(app, login.router)
     mount(app, api_keys.router)
+    mount(app, key_administration.router)
     mount(app, models.router)
     mount(app, providers.router)
     mount(app, model_administration.router)

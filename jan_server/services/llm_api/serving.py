@@ -21,6 +21,7 @@ from jan_server.services.llm_api.bootstrap import bootstrap_providers, described
 from jan_server.services.llm_api.chat import Chat
 from jan_server.services.llm_api.embeddings import Embeddings
 from jan_server.services.llm_api.exchange_writer import ExchangeWriter
+from jan_server.services.llm_api.limit_enforcement import LimitEnforcement
 from jan_server.services.llm_api.model_registry import ActiveProvider, ModelRegistry
 from jan_server.services.llm_api.prices import Prices
 from jan_server.services.llm_api.prompt_modules import PromptSwitches
@@ -55,6 +56,7 @@ class Serving:
         embeddings: Makes embeddings.
         exchanges: Writes those that belong to conversations.
         accounting: Takes down what calls of models use.
+        limits: Holds keys and users to their limits.
         prompts: Adds to chats what prompt modules have to say; None where that is switched off.
     """
 
@@ -67,6 +69,7 @@ class Serving:
     embeddings: Embeddings
     exchanges: ExchangeWriter
     accounting: Accounting
+    limits: LimitEnforcement
     prompts: PromptOrchestration | None = None
 
 
@@ -95,9 +98,9 @@ def make_serving(settings: Settings, database: Database, client: aiohttp.ClientS
         titles = TitleWriter(registry, upstream, own.conversations.title_generation_model_id)
     exchanges = ExchangeWriter(database, titles)
     prompts = make_prompts(settings, database)
-    accounting = Accounting(
-        database, Prices({name: price.model_dump() for name, price in own.usage.prices.items()})
-    )
+    limits = LimitEnforcement(database)
+    prices = Prices({model_id: price.model_dump() for model_id, price in own.usage.prices.items()})
+    accounting = Accounting(database, prices, limits)
     chat = Chat(
         registry,
         sync,
@@ -122,6 +125,7 @@ def make_serving(settings: Settings, database: Database, client: aiohttp.ClientS
         embeddings=Embeddings(calls, {WORDLLAMA: WordLlamaEmbedder()}),
         exchanges=exchanges,
         accounting=accounting,
+        limits=limits,
         prompts=prompts,
     )
 
@@ -161,6 +165,7 @@ async def open_serving(
 
     every_seconds = own.model_sync_interval_minutes * 60.0 if own.model_sync_enabled else None
     async with (
+        serving.limits.open(),
         serving.accounting.open(JanHome(home).data / USAGE_FOLDER),
         once_reachable("writing providers", RETRY_SECONDS, begin),
         serving.registry.open(),

@@ -1,4 +1,4 @@
-"""The routes of API keys: made, listed and revoked by their owners, checked for the gateway.
+"""The routes of API keys: made, listed, limited and revoked by their owners, checked for the gateway.
 
 Source: contract/llm-api.md, sections 6.8 and 6.11.
 """
@@ -9,27 +9,48 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
+from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.requests import Request
 
-from jan_server.http.errors import invalid_request, not_found, unauthorized
+from jan_server.authentication.principal import Principal
+from jan_server.http.errors import forbidden, invalid_request, not_found, unauthorized
 from jan_server.http.json_body import OrjsonResponse, read_json_object
-from jan_server.services.llm_api.api_keys import KeyRules, create_key, list_keys, revoke_key, status
+from jan_server.services.llm_api.api_keys import (
+    KeyRules,
+    create_key,
+    find_key,
+    list_keys,
+    revoke_key,
+    status,
+)
 from jan_server.services.llm_api.key_check import KeyOwner
 from jan_server.services.llm_api.metrics import AUTH_REQUESTS
-from jan_server.services.llm_api.resources import Open, resources
+from jan_server.services.llm_api.projects import find_project
+from jan_server.services.llm_api.resources import Open, Resources, resources
 from jan_server.services.llm_api.routes.auth import no_store
 from jan_server.services.llm_api.routes.body import body_of, documented
 from jan_server.services.llm_api.routes.caller import CallerUser
 from jan_server.services.llm_api.schemas.api_keys import (
+    ApiKeyChanges,
     ApiKeyInfo,
     ApiKeyList,
     CreatedApiKey,
     KeyOwnerInfo,
+    LimitsGiven,
     NewApiKey,
     PresentedKey,
+    limits_members,
 )
+from jan_server.services.llm_api.schemas.error import errors
 from jan_server.services.llm_api.tables import now
 from jan_server.services.llm_api.tables.api_key import ApiKey
+from jan_server.services.llm_api.usage_limits import (
+    NO_LIMITS,
+    UsageLimits,
+    find_limits,
+    key_subject,
+    store_limits,
+)
 
 router = APIRouter(prefix="/auth", tags=["api keys"], dependencies=[Depends(no_store)])
 
@@ -40,21 +61,23 @@ router = APIRouter(prefix="/auth", tags=["api keys"], dependencies=[Depends(no_s
     summary="Make an API key",
     openapi_extra=documented(NewApiKey),
     response_model_exclude_none=True,
+    responses=errors(400, 403),
 )
 async def create(
     opened: Open, caller: CallerUser, body: Annotated[NewApiKey, Depends(body_of(NewApiKey))]
 ) -> CreatedApiKey:
-    """The answer holds the secret in `key`; nobody can show it again."""
-    policy = opened.settings.services.llm_api.api_key
-    rules = KeyRules(
-        prefix=policy.prefix,
-        default_life=policy.default_ttl,
-        longest_life=policy.max_ttl,
-        per_user=policy.max_per_user,
-    )
+    """The answer holds the secret in `key`; nobody can show it again.
+
+    A key with limits cannot make others, which would have none.
+    """
+    refuse_limited_key(opened, caller.principal)
     async with opened.database.session() as session:
-        key, secret = await create_key(session, caller.id, name=body.name, life=body.life, rules=rules)
-    return CreatedApiKey(**key_members(key), key=secret)
+        key, secret = await create_key(
+            session, caller.id, name=body.name, life=body.life, rules=key_rules(opened)
+        )
+        limits = await change_limits(session, key, body, managed=False)
+    await opened.serving.limits.adopt(key_subject(key.id), limits)
+    return CreatedApiKey(**key_members(key, limits), key=secret)
 
 
 @router.get("/api-keys", summary="List the caller's API keys", response_model_exclude_none=True)
@@ -62,20 +85,39 @@ async def listed(opened: Open, caller: CallerUser) -> ApiKeyList:
     """The newest first, revoked and expired ones included."""
     async with opened.database.session() as session:
         keys = await list_keys(session, caller.id)
-    return ApiKeyList(items=[ApiKeyInfo(**key_members(key)) for key in keys])
+        limits = await find_limits(session, [key_subject(key.id) for key in keys])
+    return ApiKeyList(
+        items=[ApiKeyInfo(**key_members(key, limits.get(key_subject(key.id), NO_LIMITS))) for key in keys]
+    )
+
+
+@router.patch(
+    "/api-keys/{key_id}",
+    summary="Rename an API key, or change its limits",
+    openapi_extra=documented(ApiKeyChanges),
+    response_model_exclude_none=True,
+    responses=errors(400, 403, 404),
+)
+async def change(
+    opened: Open,
+    caller: CallerUser,
+    key_id: str,
+    body: Annotated[ApiKeyChanges, Depends(body_of(ApiKeyChanges))],
+) -> ApiKeyInfo:
+    """What is left out stays, null takes a limit away. Limits that an administrator set stay as they are."""
+    refuse_limited_key(opened, caller.principal)
+    async with opened.database.session() as session:
+        key = await find_key(session, key_id_of(key_id), user_id=caller.id)
+        limits = await change_key(session, key, body, managed=False)
+    await opened.serving.limits.adopt(key_subject(key.id), limits)
+    return ApiKeyInfo(**key_members(key, limits))
 
 
 @router.delete("/api-keys/{key_id}", status_code=204, summary="Revoke an API key")
 async def revoke(opened: Open, caller: CallerUser, key_id: str) -> Response:
     """The key is refused from the next request on; revoking it again changes nothing."""
-    if key_id == "null":
-        raise invalid_request("the id of the key is missing", param="id")
-    try:
-        key = UUID(key_id)
-    except ValueError as failure:
-        raise not_found("api key not found") from failure
     async with opened.database.session() as session:
-        found = await revoke_key(session, caller.id, key)
+        found = await revoke_key(session, caller.id, key_id_of(key_id))
     if not found:
         raise not_found("api key not found")
     return Response(status_code=204)
@@ -106,8 +148,72 @@ VALIDATION_DOCUMENT: dict[str, Any] = {
 }
 
 
-def key_members(key: ApiKey) -> dict[str, Any]:
-    """A key's row as it travels."""
+def key_id_of(text: str) -> UUID:
+    """The id of a key in a path; ApiError 400 where it is missing, 404 where it cannot be one."""
+    if text == "null":
+        raise invalid_request("the id of the key is missing", param="id")
+    try:
+        return UUID(text)
+    except ValueError as failure:
+        raise not_found("api key not found") from failure
+
+
+def key_rules(opened: Resources) -> KeyRules:
+    """What holds for every key, as the settings say."""
+    policy = opened.settings.services.llm_api.api_key
+    return KeyRules(
+        prefix=policy.prefix,
+        default_life=policy.default_ttl,
+        longest_life=policy.max_ttl,
+        per_user=policy.max_per_user,
+    )
+
+
+def refuse_limited_key(opened: Resources, principal: Principal) -> None:
+    """ApiError 403 for a caller with a limited key, who could make a key without limits."""
+    if principal.key_id and opened.serving.limits.limits(key_subject(principal.key_id)) != NO_LIMITS:
+        raise forbidden("a key with limits cannot make or change keys; use a token")
+
+
+async def change_key(
+    session: AsyncSession, key: ApiKey, changes: ApiKeyChanges, *, managed: bool
+) -> UsageLimits:
+    """Rename a key and change its limits; returns the limits that it has then.
+
+    Args:
+        session: The transaction to work in.
+        key: The key, locked.
+        changes: What to change.
+        managed: Whether an administrator makes the changes.
+
+    Raises:
+        ApiError: 403 when an administrator keeps the limits and somebody else changes them.
+    """
+    if changes.name is not None:
+        key.name = changes.name
+        session.add(key)
+    return await change_limits(session, key, changes, managed=managed)
+
+
+async def change_limits(
+    session: AsyncSession, key: ApiKey, changes: LimitsGiven, *, managed: bool
+) -> UsageLimits:
+    """Change the limits of a key; arguments and errors are those of `change_key`."""
+    subject = key_subject(key.id)
+    limits = (await find_limits(session, [subject])).get(subject, NO_LIMITS)
+    if not changes.gives_limits:
+        return limits
+    if limits.managed and not managed:
+        raise forbidden("an administrator keeps the limits of this key")
+    if changes.project_id is not None:
+        await find_project(session, key.user_id, changes.project_id)
+    limits = changes.applied(limits, managed=managed)
+    await store_limits(session, subject, limits)
+    return limits
+
+
+def key_members(key: ApiKey, limits: UsageLimits) -> dict[str, Any]:
+    """A key's row and its limits as they travel."""
     return {
         "id": key.id,
         "name": key.name,
@@ -118,6 +224,8 @@ def key_members(key: ApiKey) -> dict[str, Any]:
         "revoked_at": key.revoked_at,
         "last_used_at": key.last_used_at,
         "status": status(key, now()),
+        "limits_managed": limits.managed or None,
+        **limits_members(limits),
     }
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from decimal import Decimal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from jan_server.services.llm_api.schemas.usage import money_text
+from jan_server.services.llm_api.usage_limits import LIMIT_NAMES, UsageLimits
 
 
 def _plain(text: str) -> str:
@@ -23,8 +28,65 @@ NANOSECONDS_PER_MICROSECOND = 1000
 LONGEST_DAYS = 36_500
 
 
-class NewApiKey(BaseModel):
+ModelPattern = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255), PlainText
+]
+
+
+class LimitsGiven(BaseModel):
+    """Limits of a key or a user; null takes one away, what is left out stays."""
+
+    project_id: Annotated[str, StringConstraints(pattern=r"^proj_[0-9a-z]{1,45}$")] | None = Field(
+        None, description="A project of the key's owner, for which calls outside of projects count."
+    )
+    allowed_models: Annotated[list[ModelPattern], Field(min_length=1, max_length=100)] | None = Field(
+        None, description="Patterns of model ids, with `*` and `?`."
+    )
+    requests_per_minute: int | None = Field(None, ge=1, le=2**31 - 1)
+    tokens_per_minute: int | None = Field(None, ge=1, le=2**53)
+    budget_usd: Decimal | None = Field(None, ge=0, le=10**9, max_digits=19, decimal_places=10)
+    budget_tokens: int | None = Field(None, ge=0, le=2**53)
+    budget_period: Literal["day", "month"] | None = Field(
+        None, description="When budgets begin anew, in UTC: `month` unless it is given."
+    )
+
+    @property
+    def gives_limits(self) -> bool:
+        """Whether any limit is mentioned."""
+        return bool(self.model_fields_set & set(LIMIT_NAMES))
+
+    def applied(self, limits: UsageLimits, *, managed: bool) -> UsageLimits:
+        """Limits with these changes.
+
+        Args:
+            limits: As they were.
+            managed: Whether an administrator makes the changes.
+        """
+        changes: dict[str, Any] = {
+            name: getattr(self, name) for name in self.model_fields_set & set(LIMIT_NAMES)
+        }
+        if changes.get("allowed_models") is not None:
+            changes["allowed_models"] = tuple(changes["allowed_models"])
+        if "budget_period" in changes:
+            changes["budget_period"] = changes["budget_period"] or "month"
+        return replace(limits, **changes, managed=managed or limits.managed)
+
+
+class NewApiKey(LimitsGiven):
     """A wanted key."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "name": "ci",
+                "expires_in_days": 30,
+                "allowed_models": ["openai/*"],
+                "requests_per_minute": 60,
+                "budget_usd": "25",
+                "budget_period": "month",
+            }
+        }
+    )
 
     name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128), PlainText]
     expires_in: int | None = Field(None, description="Life in nanoseconds; nothing or 0 means the default.")
@@ -52,7 +114,56 @@ class NewApiKey(BaseModel):
         return None
 
 
-class ApiKeyInfo(BaseModel):
+class NewOwnedApiKey(NewApiKey):
+    """A wanted key of somebody else."""
+
+    owner: Annotated[str, StringConstraints(min_length=1, max_length=320), PlainText] | None = Field(
+        None,
+        description="The local number, the username or the e-mail address of its owner; else the caller.",
+    )
+
+
+class ApiKeyChanges(LimitsGiven):
+    """What to change of a key; what is left out stays."""
+
+    name: (
+        Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128), PlainText]
+        | None
+    ) = None
+
+
+class LimitsInfo(BaseModel):
+    """The limits of a key or a user; those that there are."""
+
+    project_id: str | None = None
+    allowed_models: list[str] | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    budget_usd: str | None = Field(None, description="A decimal in text.")
+    budget_tokens: int | None = None
+    budget_period: Literal["day", "month"] | None = Field(None, description="Only with a budget.")
+
+
+class UserLimitsInfo(LimitsInfo):
+    """The limits of a user, which hold for all credentials of that user together."""
+
+    user_id: int
+
+
+def limits_members(limits: UsageLimits) -> dict[str, Any]:
+    """Limits as they travel."""
+    return {
+        "project_id": limits.project_id,
+        "allowed_models": None if limits.allowed_models is None else list(limits.allowed_models),
+        "requests_per_minute": limits.requests_per_minute,
+        "tokens_per_minute": limits.tokens_per_minute,
+        "budget_usd": None if limits.budget_usd is None else money_text(limits.budget_usd),
+        "budget_tokens": limits.budget_tokens,
+        "budget_period": limits.budget_period if limits.has_budget else None,
+    }
+
+
+class ApiKeyInfo(LimitsInfo):
     """A key as its owner may see it: never with its secret."""
 
     id: UUID
@@ -64,6 +175,9 @@ class ApiKeyInfo(BaseModel):
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
     status: Literal["active", "expired", "revoked"]
+    limits_managed: Literal[True] | None = Field(
+        None, description="True when only administrators can change the limits."
+    )
 
 
 class CreatedApiKey(ApiKeyInfo):
@@ -76,6 +190,27 @@ class ApiKeyList(BaseModel):
     """All keys of a user, the newest first."""
 
     items: list[ApiKeyInfo]
+
+
+class OwnedApiKeyInfo(ApiKeyInfo):
+    """A key with its owner, as administrators see it."""
+
+    user_id: int
+    username: str
+    email: str
+
+
+class CreatedOwnedApiKey(OwnedApiKeyInfo):
+    """A new key with its owner, and with the secret that is shown this once."""
+
+    key: str
+
+
+class OwnedApiKeyList(BaseModel):
+    """A page of all keys, the newest first."""
+
+    items: list[OwnedApiKeyInfo]
+    total: int
 
 
 class PresentedKey(BaseModel):
