@@ -55,6 +55,7 @@ COMMANDS: dict[str, CommandEntry] = {
         "Operate": {
             "config": "Show, explain, check and export the settings.",
             "users": "Keep users, their roles and their groups.",
+            "keys": "Keep API keys, and the limits of keys and users.",
             "usage": "Show tokens, calls and costs of models.",
             "db": "Migrate, inspect, back up, restore and reset the database.",
         },
