@@ -60,13 +60,19 @@ def parse_address(text: str) -> Address | None:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def parse_networks(written: Sequence[str]) -> tuple[Network, ...]:
-    """Addresses and networks (CIDR).
+def parse_networks(written: Sequence[str], setting: str = "trusted_ips") -> tuple[Network, ...]:
+    """Addresses and networks (CIDR) of a setting.
 
     Raises:
-        ValueError: One of them is neither.
+        ValueError: One of them is neither; setting and place are named.
     """
-    return tuple(ip_network(text, strict=False) for text in written)
+    found: list[Network] = []
+    for index, text in enumerate(written):
+        try:
+            found.append(ip_network(text, strict=False))
+        except ValueError as failure:
+            raise ValueError(f"{setting}[{index}]: {text!r} is not an address or a network") from failure
+    return tuple(found)
 
 
 def is_within(address: Address, networks: Sequence[Network]) -> bool:

@@ -32,6 +32,11 @@ def test_what_is_no_address_leaves_the_peer(told: str) -> None:
     assert seen("10.1.2.3", x_real_ip=told, x_forwarded_for=told) == "10.1.2.3"
 
 
+def test_a_setting_that_names_no_network_is_refused_by_its_place() -> None:
+    with pytest.raises(ValueError, match=r"trusted_ips\[1\]: 'proxy' is not an address or a network"):
+        parse_networks(["10.0.0.1", "proxy"])
+
+
 def test_an_unknown_peer_has_no_address() -> None:
     assert seen(None, x_real_ip="203.0.113.9") == ""
     assert seen("", x_real_ip="203.0.113.9") == ""

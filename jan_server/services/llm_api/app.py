@@ -14,6 +14,7 @@ from jan_server.authentication.identity_header import IdentitySigner
 from jan_server.authentication.jwks import KeySet
 from jan_server.authentication.verifier import TokenRules, TokenVerifier
 from jan_server.database.engine import Database
+from jan_server.http.client_address import parse_networks
 from jan_server.http.context import ServiceContext
 from jan_server.http.edge import create_service_app
 from jan_server.http.fast_route import Endpoint, add_fast_route
@@ -204,6 +205,7 @@ def open_resources(context: ServiceContext) -> Resources:
         identity=identity,
         accounts=accounts,
         key_check=KeyCheck(database, accounts, grace_seconds=llm_api.api_key.grace.total_seconds()),
+        trusted_proxies=parse_networks(settings.infrastructure.gateway.trusted_ips),
         guest_quota=GuestQuota(llm_api.guest_logins_per_hour),
         admin_limit=RequestLimit(llm_api.admin_requests_per_minute),
         public_share_limit=RequestLimit(llm_api.conversations.public_reads_per_minute),

@@ -11,7 +11,7 @@ import logging
 import secrets
 import time
 import uuid
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -188,21 +188,21 @@ class GuestQuota:
     """
 
     WINDOW_SECONDS = 3600.0
+    REMEMBERED = 10_000
 
     def __init__(self, per_hour: int) -> None:
         self.per_hour = per_hour
-        self._made: dict[str, deque[float]] = {}
+        self._made: OrderedDict[str, deque[float]] = OrderedDict()
 
     def take(self, address: str) -> float:
         """Count one guest of `address`; returns 0, or the seconds until the next one is allowed."""
         if self.per_hour <= 0:
             return 0.0
         moment = time.monotonic()
-        if len(self._made) > 10_000:
-            self._made = {
-                key: made for key, made in self._made.items() if made[-1] > moment - self.WINDOW_SECONDS
-            }
         made = self._made.setdefault(address, deque(maxlen=self.per_hour))
+        self._made.move_to_end(address)
+        if len(self._made) > self.REMEMBERED:
+            self._made.popitem(last=False)
         if len(made) == self.per_hour and made[0] > moment - self.WINDOW_SECONDS:
             return made[0] + self.WINDOW_SECONDS - moment
         made.append(moment)

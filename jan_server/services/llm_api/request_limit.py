@@ -6,11 +6,13 @@ Source: contract/llm-api.md, section 1 (the rate limit inside the service).
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 
 FULL_AGAIN_SECONDS = 60
 """A bucket that is left alone for this long is full."""
 
 REMEMBERED = 10_000
+"""How many callers are remembered; beyond, the one who was quiet longest is forgotten."""
 
 
 class RequestLimit:
@@ -22,7 +24,7 @@ class RequestLimit:
 
     def __init__(self, per_minute: int) -> None:
         self.per_minute = per_minute
-        self._buckets: dict[str, tuple[float, float]] = {}
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, caller: str) -> bool:
         """Count one request; False, and nothing is counted, when the caller's bucket is empty."""
@@ -31,17 +33,9 @@ class RequestLimit:
         moment = time.monotonic()
         left, since = self._buckets.get(caller, (float(self.per_minute), moment))
         left = min(self.per_minute, left + (moment - since) * self.per_minute / FULL_AGAIN_SECONDS)
-        if left < 1:
-            return False
-        self._buckets[caller] = (left - 1, moment)
+        taken = left >= 1
+        self._buckets[caller] = (left - 1 if taken else left, moment)
+        self._buckets.move_to_end(caller)
         if len(self._buckets) > REMEMBERED:
-            self._forget_full(moment)
-        return True
-
-    def _forget_full(self, moment: float) -> None:
-        # Forgetting a full bucket changes nothing.
-        self._buckets = {
-            caller: bucket
-            for caller, bucket in self._buckets.items()
-            if bucket[1] > moment - FULL_AGAIN_SECONDS
-        }
+            self._buckets.popitem(last=False)
+        return taken

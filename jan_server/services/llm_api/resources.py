@@ -11,6 +11,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection, Request
 
 from jan_server.database.engine import Database
+from jan_server.http.client_address import Network
 from jan_server.services.llm_api.accounts import Accounts
 from jan_server.services.llm_api.guests import GuestQuota
 from jan_server.services.llm_api.identity_server import IdentityServer
@@ -32,6 +33,7 @@ class Resources:
         started_at: When the settings were read.
         database: The connection pool to PostgreSQL.
         client: The one pooled outgoing HTTP client of the process.
+        trusted_proxies: Networks whose word counts for a client's address.
         users: Resolves principals to local rows.
         identity: The realm's tokens.
         accounts: The realm's accounts.
@@ -48,6 +50,7 @@ class Resources:
     started_at: datetime
     database: Database
     client: aiohttp.ClientSession
+    trusted_proxies: tuple[Network, ...]
     users: UserDirectory
     identity: IdentityServer
     accounts: Accounts

@@ -66,6 +66,8 @@ def settings_for(issuer_url: str, **llm_api: Any) -> Settings:
         {
             "identity": {"header_secret": HEADER_SECRET},
             "infrastructure": {
+                # Tests speak for clients at addresses of their own, as a proxy in front would.
+                "gateway": {"trusted_ips": ["127.0.0.1"]},
                 "auth": {
                     "keycloak": {
                         "base_url": issuer_url,

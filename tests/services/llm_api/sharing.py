@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
+import secrets
+from ipaddress import IPv6Address
 from typing import Any
 
 from tests.services.llm_api.callers import Caller
@@ -32,7 +33,7 @@ async def share(owner: Caller, conversation: str, **wish: Any) -> dict[str, Any]
 async def is_readable(reader: Caller, shared: dict[str, Any]) -> bool:
     """Whether anybody who has the link reads the conversation."""
     # Each time from another address: how often one may read is another test's matter.
-    address = {"X-Real-IP": str(uuid.uuid4())}
+    address = {"X-Real-IP": str(IPv6Address(secrets.randbits(128)))}
     answer = await reader.llm_api.get(f"/v1/public/shares/{shared['slug']}", headers=address)
     assert answer.status_code in (200, 410), answer.text
     return answer.status_code == 200

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from jan_server.authentication.guard import bearer
 from jan_server.http.errors import ApiError, forbidden, invalid_request, unauthorized, upstream_failed
 from jan_server.http.json_body import read_json_object
-from jan_server.services.llm_api.client_address import client_address
+from jan_server.services.llm_api.client_address import limit_key
 from jan_server.services.llm_api.guests import make_guest
 from jan_server.services.llm_api.identity_server import IdentityRefused, IdentityUnavailable, TokenSet
 from jan_server.services.llm_api.metrics import AUTH_REQUESTS
@@ -52,7 +52,7 @@ router = APIRouter(prefix="/auth", tags=["auth"], dependencies=[Depends(no_store
 @router.post("/guest-login", status_code=201, summary="Make a guest and log it in")
 async def guest_login(request: Request, opened: Open) -> GuestLogin:
     """Make an account without a name; its tokens are all that lets it in. No body is read."""
-    wait = opened.guest_quota.take(client_address(request))
+    wait = opened.guest_quota.take(limit_key(request))
     if wait > 0:
         AUTH_REQUESTS.labels("guest", "limited").inc()
         raise ApiError(

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from jan_server.authentication.guard import require_token
 from jan_server.authentication.principal import Principal
 from jan_server.http.errors import ApiError, forbidden
-from jan_server.services.llm_api.client_address import client_address
+from jan_server.services.llm_api.client_address import limit_key
 from jan_server.services.llm_api.request_limit import FULL_AGAIN_SECONDS, RequestLimit
 from jan_server.services.llm_api.resources import resources
 from jan_server.services.llm_api.users import CurrentUser
@@ -50,7 +50,7 @@ async def require_admin(request: Request) -> Principal:
     try:
         principal = await require_token(request)
     except ApiError:
-        count_request(opened.admin_limit, f"address {client_address(request)}")
+        count_request(opened.admin_limit, f"address {limit_key(request)}")
         raise
     count_request(opened.admin_limit, f"person {principal.issuer} {principal.subject}")
     if opened.settings.services.llm_api.admin_auth_enabled and not principal.is_admin:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from jan_server.http.errors import ApiError, invalid_request, not_found
 from jan_server.http.json_body import OrjsonResponse
-from jan_server.services.llm_api.client_address import client_address
+from jan_server.services.llm_api.client_address import limit_key
 from jan_server.services.llm_api.metrics import PUBLIC_SHARE_REQUESTS
 from jan_server.services.llm_api.resources import Open, Resources
 from jan_server.services.llm_api.routes.caller import count_request
@@ -59,7 +59,7 @@ async def _counted(request: Request, opened: Resources, slug: str) -> PublicShar
 
 
 async def _found(request: Request, opened: Resources, slug: str) -> PublicShare:
-    count_request(opened.public_share_limit, client_address(request))
+    count_request(opened.public_share_limit, limit_key(request))
     if not is_slug(slug):
         if request.method == "HEAD":
             raise not_found("share not found", param="slug")
