@@ -13,6 +13,8 @@ import socket
 import uvicorn
 from starlette.types import ASGIApp
 
+from jan_server.launch.http_protocol import RequestLimits, with_limits
+
 KEEP_ALIVE_SECONDS = 75
 """Longer than clients keep idle connections, so that none sends into a closing one."""
 
@@ -25,15 +27,22 @@ class Listener:
         bound: A bound socket that does not listen yet; the listener closes it.
         state: The lifespan's state, which every request sees.
         websockets: Whether it speaks WebSocket.
+        limits: How long heads may be, and how long clients may be silent.
     """
 
     def __init__(
-        self, app: ASGIApp, bound: socket.socket, state: dict[str, object], *, websockets: bool = False
+        self,
+        app: ASGIApp,
+        bound: socket.socket,
+        state: dict[str, object],
+        *,
+        websockets: bool = False,
+        limits: RequestLimits = RequestLimits(),
     ) -> None:
         config = uvicorn.Config(
             app,
             lifespan="off",
-            http="httptools",
+            http=with_limits(limits),
             ws="websockets-sansio" if websockets else "none",
             interface="asgi3",
             log_config=None,

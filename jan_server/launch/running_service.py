@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from jan_server.http.context import ServiceContext
 from jan_server.launch.health import probe, until_ready
+from jan_server.launch.http_protocol import RequestLimits
 from jan_server.launch.lifespan import Lifespan, StartError
 from jan_server.launch.listener import Listener
 from jan_server.launch.plan import PlannedPart
@@ -63,10 +64,18 @@ class RunningService:
         """
         arguments: tuple[Any, ...] = (context, apps) if self.service.fronts else (context,)
         self.app = factory(*arguments)
+        server = context.settings.server
         self._lifespan = Lifespan(self.app)
         await self._lifespan.start()
         self.listener = Listener(
-            self.app, self._bound, self._lifespan.state, websockets=self.service.websockets
+            self.app,
+            self._bound,
+            self._lifespan.state,
+            websockets=self.service.websockets,
+            limits=RequestLimits(
+                head_seconds=server.request_head_timeout.total_seconds(),
+                body_seconds=server.request_body_timeout.total_seconds(),
+            ),
         )
         await self.listener.start()
         health = await until_ready(

@@ -58,6 +58,18 @@ class Server(Section):
         "How long open requests may still run when the server stops.",
         "SHUTDOWN_TIMEOUT",
     )
+    request_head_timeout: Duration = setting(
+        timedelta(seconds=30),
+        "How long a client may take to send the head of a request.",
+        "JAN_REQUEST_HEAD_TIMEOUT",
+        gt=timedelta(0),
+    )
+    request_body_timeout: Duration = setting(
+        timedelta(seconds=60),
+        "How long a client may be silent in the middle of a body.",
+        "JAN_REQUEST_BODY_TIMEOUT",
+        gt=timedelta(0),
+    )
     fetch_allowed_networks: NetworkList = setting(
         (),
         "Networks of this site that addresses given by users may lead to, as in 10.1.0.0/16; without any, "
