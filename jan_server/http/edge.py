@@ -16,6 +16,7 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jan_server import __version__
+from jan_server.http.database_outages import install_database_outages
 from jan_server.http.errors import install_error_handlers
 from jan_server.http.fast_route import STARTED, FastRoutes
 
@@ -117,7 +118,8 @@ def create_service_app(
     async def documentation_index() -> RedirectResponse:
         return RedirectResponse(docs_path)
 
-    install_error_handlers(app)
+    install_error_handlers(app, service)
+    install_database_outages(app, service)
     app.add_middleware(FastRoutes, table=app.state.fast_routes)
     app.add_middleware(EdgeMiddleware, service=service)
     return app

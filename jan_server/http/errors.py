@@ -18,8 +18,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-logger = logging.getLogger("jan.http.errors")
-
 TYPES: Mapping[int, str] = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -150,12 +148,17 @@ def from_validation(failure: RequestValidationError) -> ApiError:
     return invalid_request(message, param=name or None)
 
 
-def install_error_handlers(app: FastAPI) -> None:
+def install_error_handlers(app: FastAPI, service: str) -> None:
     """Turn every failure of `app` into the envelope.
 
     An unknown path and a wrong method are both 404 (contract/llm-api.md, section 1); an
     unexpected exception is logged with its request id and becomes a 500 without its text.
+
+    Args:
+        app: The service's app.
+        service: The service's name, in whose log failures stand.
     """
+    logger = logging.getLogger(f"jan.{service}.errors")
 
     async def api_error(request: Request, failure: Exception) -> Response:
         assert isinstance(failure, ApiError)

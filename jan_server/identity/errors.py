@@ -15,7 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from jan_server.http.errors import request_id_of
+from jan_server.http.database_outages import install_database_outages
+from jan_server.http.errors import ApiError, request_id_of
 from jan_server.http.json_body import OrjsonResponse
 
 logger = logging.getLogger("jan.identity.errors")
@@ -78,6 +79,12 @@ def forbidden() -> IdentityError:
     return IdentityError(403, {"error": "HTTP 403 Forbidden"})
 
 
+def away(error: ApiError, request_id: str) -> Response:
+    """An error of the platform's, such as a database that does not answer, in OAuth's shape."""
+    body = {"error": "temporarily_unavailable", "error_description": error.message}
+    return OrjsonResponse(body, error.status, error.headers)
+
+
 def install_error_handlers(app: FastAPI) -> None:
     """Answer every failure of `app` in Keycloak's shapes."""
 
@@ -100,6 +107,7 @@ def install_error_handlers(app: FastAPI) -> None:
         }
         return OrjsonResponse(body, 500)
 
+    install_database_outages(app, "identity", away)
     app.add_exception_handler(IdentityError, refusal)
     app.add_exception_handler(HTTPException, http_exception)
     app.add_exception_handler(Exception, unexpected)
