@@ -89,11 +89,15 @@ class StreamedAnswer:
                 self._top[name] = value
         for part in chunk.get("choices") or ():
             index = part.get("index", 0)
-            choice = self._choices.setdefault(index, {"index": index, "finish_reason": None})
+            choice = self._choices.setdefault(
+                index, {"index": index, "logprobs": None, "finish_reason": None}
+            )
             if "text" in part:
                 choice["text"] = choice.get("text", "") + part["text"]
             else:
-                message = choice.setdefault("message", {"role": "assistant", "content": None})
+                message = choice.setdefault(
+                    "message", {"role": "assistant", "content": None, "refusal": None}
+                )
                 _add_delta(message, part.get("delta") or {})
             if part.get("finish_reason"):
                 choice["finish_reason"] = part["finish_reason"]
@@ -117,7 +121,7 @@ def _add_delta(message: dict[str, Any], delta: dict[str, Any]) -> None:
 
 
 def _add_logprobs(choice: dict[str, Any], logprobs: dict[str, Any]) -> None:
-    kept = choice.setdefault("logprobs", {})
+    kept = choice["logprobs"] = choice["logprobs"] or {}
     for name, tokens in logprobs.items():
         if isinstance(tokens, list):
             kept.setdefault(name, []).extend(tokens)

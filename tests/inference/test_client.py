@@ -377,8 +377,8 @@ async def test_a_heedless_engine_is_asked_for_a_stream_that_becomes_one_answer(
     completion = orjson.loads(answer.body)
     assert (completion["object"], completion["usage"]["completion_tokens"]) == ("chat.completion", 3)
     choice = completion["choices"][0]
-    assert choice["message"] == {"role": "assistant", "content": "one two three"}
-    assert choice["finish_reason"] == "stop"
+    assert choice["message"] == {"role": "assistant", "content": "one two three", "refusal": None}
+    assert (choice["finish_reason"], choice["logprobs"]) == ("stop", None)
 
 
 async def test_a_heedless_engines_tool_calls_are_put_together(
@@ -408,8 +408,8 @@ async def test_a_heedless_engines_text_is_put_together(
     assert orjson.loads(answer.body) == {
         "object": "text_completion",
         "choices": [
-            {"index": 0, "finish_reason": "length", "text": "one more"},
-            {"index": 1, "finish_reason": "stop", "text": "two"},
+            {"index": 0, "logprobs": None, "finish_reason": "length", "text": "one more"},
+            {"index": 1, "logprobs": None, "finish_reason": "stop", "text": "two"},
         ],
     }
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 
+from jan_server.services.llm_api.bootstrap import described_providers
+from jan_server.services.llm_api.providers import TOOL_SUPPORT
+from jan_server.settings.tree import Settings
 from tests.doubles.openai_upstream import Answer, OpenAIUpstream, Stream
+from tests.inference.gguf_files import METADATA, gguf_bytes
 from tests.services.llm_api.conftest import UPSTREAM_KEY, Serve
 from tests.services.llm_api.platform import Platform
 
@@ -47,6 +52,17 @@ async def program(small_models: Platform) -> AsyncIterator[openai.AsyncOpenAI]:
     small_models.upstream.reset()
     async with small_models.openai() as opened:
         yield opened
+
+
+@pytest.mark.parametrize(
+    ("template", "told"), [("{{ messages }}", "false"), ("{% if tools %}{% endif %}", "true")]
+)
+def test_the_engines_model_tells_whether_it_knows_tools(tmp_path: Path, template: str, told: str) -> None:
+    model = tmp_path / "tiny.gguf"
+    model.write_bytes(gguf_bytes({**METADATA, "tokenizer.chat_template": template}))
+    inference = {"provider": "builtin", "llamacpp": {"model": str(model)}}
+    engine, *_ = described_providers(Settings.model_validate({"inference": inference}), tmp_path)
+    assert engine.details[TOOL_SUPPORT] == told
 
 
 async def test_a_call_is_told_as_openai_tells_it(

@@ -11,6 +11,7 @@ import anthropic
 import pytest
 from pydantic import BaseModel
 
+from tests.doubles.keycloak import Keycloak
 from tests.doubles.openai_upstream import (
     Answer,
     Failure,
@@ -22,7 +23,7 @@ from tests.doubles.openai_upstream import (
     ToolCall,
     completion,
 )
-from tests.services.llm_api.conftest import UPSTREAM_KEY, Serve, bearer
+from tests.services.llm_api.conftest import UPSTREAM_KEY, Serve, Start, bearer
 from tests.services.llm_api.platform import TRUST, Platform
 
 MODEL = "claude-scripted"
@@ -347,7 +348,18 @@ async def test_the_mirror_serves_it_too(messages_platform: Platform, path: str) 
         assert (broken.status_code, broken.json()["type"]) == (400, "error")
 
 
-async def test_a_key_in_anthropics_header_is_asked_for_as_a_key(messages_platform: Platform) -> None:
+async def test_a_key_in_anthropics_header_is_a_credential(start: Start, keycloak: Keycloak) -> None:
+    llm_api = await start(keycloak.url)
+    user = keycloak.add_user("somebody")
+    made = await llm_api.post("/auth/api-keys", json={"name": "ci"}, headers=bearer(keycloak.token(user)))
+    body = {"model": "claude-nobody", "messages": HELLO}
+    answer = await llm_api.post(
+        "/v1/messages/count_tokens", json=body, headers={"x-api-key": made.json()["key"]}
+    )
+    assert (answer.status_code, answer.json()["error"]["type"]) == (404, "not_found_error")
+
+
+async def test_an_unknown_key_in_anthropics_header_is_refused(messages_platform: Platform) -> None:
     async with messages_platform.client() as caller:
         caller.headers.clear()
         body = {"model": MODEL, "max_tokens": 9, "messages": HELLO}

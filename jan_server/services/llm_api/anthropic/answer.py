@@ -24,6 +24,7 @@ ERROR_TYPES: Mapping[int, str] = {
     402: "billing_error",
     403: "permission_error",
     404: "not_found_error",
+    408: "timeout_error",
     413: "request_too_large",
     422: "invalid_request_error",
     429: "rate_limit_error",
@@ -31,6 +32,10 @@ ERROR_TYPES: Mapping[int, str] = {
     529: "overloaded_error",
     504: "timeout_error",
 }
+
+
+CALLER: Mapping[str, str] = {"type": "direct"}
+"""Who calls a tool: the model itself, and no program that it wrote."""
 
 
 def message_id() -> str:
@@ -63,6 +68,7 @@ def message_answer(completion: Mapping[str, Any], model: str) -> dict[str, Any]:
                 "id": call.get("id") or public_id("toolu", 24),
                 "name": function.get("name", ""),
                 "input": tool_input(function.get("arguments") or "{}"),
+                "caller": CALLER,
             }
         )
     reason, stop = stop_of(
@@ -76,6 +82,8 @@ def message_answer(completion: Mapping[str, Any], model: str) -> dict[str, Any]:
         "content": content,
         "stop_reason": reason,
         "stop_sequence": stop,
+        "stop_details": None,
+        "container": None,
         "usage": usage(completion.get("usage")),
     }
 
@@ -114,9 +122,19 @@ def usage(counts: Any) -> dict[str, Any]:
     return {
         "input_tokens": max(0, int(counts.get("prompt_tokens") or 0) - read),
         "output_tokens": int(counts.get("completion_tokens") or 0),
+        "cache_creation": None,
         "cache_creation_input_tokens": 0,
         "cache_read_input_tokens": read,
+        "output_tokens_details": _thinking_tokens(counts.get("completion_tokens_details")),
+        "server_tool_use": None,
+        "service_tier": "standard",
+        "inference_geo": None,
     }
+
+
+def _thinking_tokens(details: Any) -> dict[str, int] | None:
+    thinking = details.get("reasoning_tokens") if isinstance(details, Mapping) else None
+    return {"thinking_tokens": thinking} if isinstance(thinking, int) else None
 
 
 def error_answer(status: int, message: str, request_id: str = "") -> dict[str, Any]:

@@ -14,7 +14,14 @@ import orjson
 
 from jan_server.http.ids import public_id
 from jan_server.http.sse import FrameSplitter, event_frame, frame_data
-from jan_server.services.llm_api.anthropic.answer import error_answer, message_id, status_of, stop_of, usage
+from jan_server.services.llm_api.anthropic.answer import (
+    CALLER,
+    error_answer,
+    message_id,
+    status_of,
+    stop_of,
+    usage,
+)
 
 
 class MessageStream:
@@ -50,6 +57,8 @@ class MessageStream:
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
+            "stop_details": None,
+            "container": None,
             "usage": {**usage(None), "input_tokens": self._input_tokens, "output_tokens": 1},
         }
         return _event("message_start", {"message": message})
@@ -71,7 +80,15 @@ class MessageStream:
                 *self._close(),
                 _event(
                     "message_delta",
-                    {"delta": {"stop_reason": reason, "stop_sequence": stop}, "usage": counts},
+                    {
+                        "delta": {
+                            "stop_reason": reason,
+                            "stop_sequence": stop,
+                            "stop_details": None,
+                            "container": None,
+                        },
+                        "usage": counts,
+                    },
                 ),
                 _event("message_stop", {}),
             )
@@ -126,6 +143,7 @@ class MessageStream:
                 "id": call.get("id") or public_id("toolu", 24),
                 "name": function.get("name") or "",
                 "input": {},
+                "caller": CALLER,
             }
             yield from self._block("tool_use", block)
         if arguments := function.get("arguments"):
