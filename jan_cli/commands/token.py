@@ -125,7 +125,8 @@ def ask(url: str, body: bytes, whom: str) -> dict[str, Any]:
     except (OSError, ValueError) as failure:
         cause = getattr(failure, "reason", failure)
         raise CommandError(
-            f"The {whom} does not answer at {url}: {cause}", "Start the platform: jan up -d"
+            f"The {whom} does not answer at {url}: {cause}",
+            "jan status says what runs; jan up -d starts the platform.",
         ) from None
     if not isinstance(answer, dict) or not isinstance(answer.get("access_token"), str):
         raise CommandError(f"What answers at {url} is not the {whom} of Jan Server: it gave no token.")

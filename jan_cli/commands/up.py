@@ -44,9 +44,8 @@ def command(
     Example: jan up -d --profile local
     """
     here = invocation(context)
-    if _is_running(here.home, as_json=as_json):
-        return
     from jan_server.launch.plan import make_plan
+    from jan_server.launch.state import AlreadyRunningError
     from jan_server.stack.catalogue import UnknownPartError
     from jan_server.stack.selection import select
 
@@ -56,29 +55,75 @@ def command(
     except UnknownPartError as error:
         raise CommandError(str(error)) from error
     plan = make_plan(loaded.settings, parts, [chosen.name for chosen in loaded.profiles])
+    if _runs_already(here.home, plan, bool(profile), timeout, as_json=as_json):
+        return
     _bring_model(here.home, loaded.settings, plan)
-    if detach:
-        state = _start_in_background(here.home, profile or [], services or [], timeout, quiet=as_json)
-        _announce(state, loaded.settings, here.home, as_json=as_json, detached=True)
-    else:
-        _serve_here(here.home, plan, loaded.settings, as_json=as_json)
+    try:
+        if detach:
+            state = _start_in_background(here.home, profile or [], services or [], timeout, quiet=as_json)
+            _announce(state, loaded.settings, here.home, as_json=as_json, detached=True)
+        else:
+            _serve_here(here.home, plan, loaded.settings, as_json=as_json)
+    except AlreadyRunningError as error:
+        # Somebody else's start was a moment quicker than this one.
+        if not _runs_already(here.home, plan, bool(profile), timeout, as_json=as_json, starting=True):
+            raise CommandError(str(error), "It has ended meanwhile: run the command again.") from None
 
 
-def _is_running(home: Path, *, as_json: bool) -> bool:
-    pid = running_pid(home)
-    if pid is None:
+def _runs_already(
+    home: Path, plan: Plan, profile_matters: bool, timeout: float, *, as_json: bool, starting: bool = False
+) -> bool:
+    """Whether a server runs that does what is wanted; one that still starts or stops is waited for.
+
+    Raises:
+        CommandError: It runs without some of what is wanted, or does not become ready.
+    """
+    if running_pid(home) is None:
         return False
-    state = running_state(home)
-    if state is None:
+    from jan_server.launch.detached import DetachedStartError, wait_for_running
+    from jan_server.launch.state import AlreadyRunningError
+
+    found = running_state(home)
+    starting = starting or found is None or found.phase is not Phase.READY
+    table = StartTable(quiet=as_json)
+    try:
+        with table:
+            state = wait_for_running(home, seconds=timeout, watch=table.show)
+    except AlreadyRunningError as error:
         raise CommandError(
-            f"Another jan command (pid {pid}) works on {home} right now.", "Try again when it has ended."
-        )
+            f"Another jan command (pid {error.pid}) works on {home} right now.",
+            "Try again when it has ended.",
+        ) from None
+    except DetachedStartError as error:
+        raise _start_failure(home, error.state, str(error)) from error
+    if state is None:
+        return False
+    _same_as_wanted(state, plan, profile_matters)
     if as_json:
         print_json(asdict(state))
+    elif starting:
+        note(f"Jan Server was already starting (pid {state.pid}); waited until it was ready.")
     else:
-        word = "running" if state.phase is Phase.READY else state.phase.value
-        note(f"Jan Server is already {word} (pid {pid}); nothing was changed. See: jan status")
+        note(f"Jan Server is already running (pid {state.pid}); nothing was changed. See: jan status")
     return True
+
+
+def _same_as_wanted(state: StackState, plan: Plan, profile_matters: bool) -> None:
+    running = {part.name for part in state.parts}
+    missing = [planned.name for planned in plan.parts if planned.name not in running]
+    remedy = "To start anew with what you asked for: jan down && jan up"
+    if missing:
+        raise CommandError(
+            f"Jan Server is already running (pid {state.pid}), without {', '.join(missing)}; "
+            "nothing was changed.",
+            remedy,
+        )
+    if profile_matters and plan.profiles != state.profiles:
+        raise CommandError(
+            f"Jan Server is already running (pid {state.pid}) with the profiles "
+            f"{', '.join(state.profiles) or 'none'}, not {', '.join(plan.profiles)}; nothing was changed.",
+            remedy,
+        )
 
 
 def _bring_model(home: Path, settings: Settings, plan: Plan) -> None:
@@ -119,7 +164,7 @@ def _start_in_background(
 def _serve_here(home: Path, plan: Plan, settings: Settings, *, as_json: bool) -> None:
     from jan_server.launch.ports import PortsBusyError
     from jan_server.launch.serve import serve
-    from jan_server.launch.state import AlreadyRunningError, StateBoard
+    from jan_server.launch.state import StateBoard
 
     table = StartTable(quiet=as_json)
     told: set[Phase] = set()
@@ -143,8 +188,8 @@ def _serve_here(home: Path, plan: Plan, settings: Settings, *, as_json: bool) ->
     try:
         with table:
             last = serve(plan, settings, home, watch=attach)
-    except (AlreadyRunningError, PortsBusyError) as error:
-        raise CommandError(str(error)) from error
+    except PortsBusyError as error:
+        raise CommandError(str(error), "Stop what holds it, or choose another port.") from error
     if last.phase is Phase.FAILED:
         raise _start_failure(home, last, last.detail)
     note("Stopped.")

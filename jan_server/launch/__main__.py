@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from jan_server.launch.detached import ALREADY_RUNNING_CODE
 from jan_server.launch.plan import make_plan
 from jan_server.launch.ports import PortsBusyError
 from jan_server.launch.serve import serve
@@ -17,7 +18,10 @@ from jan_server.stack.selection import select
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Load the settings and serve; the exit code is 0 when the stack ran and was stopped in order."""
+    """Load the settings and serve; the exit code is 0 when the stack ran and was stopped in order.
+
+    It is 3 when another server runs with the same home, and 1 when anything else is wrong.
+    """
     parser = argparse.ArgumentParser(prog="python -m jan_server.launch", description=__doc__)
     parser.add_argument("--home", type=Path, required=True, help="the folder that holds everything")
     parser.add_argument("--profile", action="append", default=[], help="a profile; may be repeated")
@@ -29,7 +33,10 @@ def main(arguments: list[str] | None = None) -> int:
         parts = select(loaded.profiles, given.services)
         plan = make_plan(loaded.settings, parts, [profile.name for profile in loaded.profiles])
         last = serve(plan, loaded.settings, home)
-    except (SettingsError, UnknownPartError, AlreadyRunningError, PortsBusyError) as error:
+    except AlreadyRunningError as error:
+        sys.stderr.write(f"{error}\n")
+        return ALREADY_RUNNING_CODE
+    except (SettingsError, UnknownPartError, PortsBusyError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 1 if last.phase is Phase.FAILED else 0

@@ -13,12 +13,23 @@ from pathlib import Path
 import psutil
 
 from jan_server.launch.processes import living_process, wait_gone
-from jan_server.launch.state import Phase, StackState, read_state, running_pid
+from jan_server.launch.state import (
+    AlreadyRunningError,
+    Phase,
+    StackState,
+    read_state,
+    running_pid,
+    running_state,
+)
 
 OUTPUT_FILE = Path("logs/server.out")
 """What the process itself writes: normally nothing; the reason when it dies before it can log."""
 
+ALREADY_RUNNING_CODE = 3
+"""The exit code of a server process that found another one with the same home."""
+
 _POLL_SECONDS = 0.05
+_STATE_SECONDS = 5.0
 _HURRY_SECONDS = 10.0
 
 
@@ -56,6 +67,7 @@ def start_detached(
 
     Raises:
         DetachedStartError: It failed, died, or was not ready in time (then it goes on starting).
+        AlreadyRunningError: Another server had been started with this home in the meantime.
     """
     output = home / OUTPUT_FILE
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -78,6 +90,8 @@ def start_detached(
             state = None
         if state is not None and watch is not None:
             watch(state)
+        if server.returncode == ALREADY_RUNNING_CODE:
+            raise AlreadyRunningError(running_pid(home) or 0)
         if ended:
             said = output.read_text(errors="replace").strip()
             reason = state.detail if state is not None and state.detail else said
@@ -87,6 +101,45 @@ def start_detached(
         if time.monotonic() > deadline:
             raise DetachedStartError(f"Not ready after {seconds:g} s; it goes on starting.", state)
         time.sleep(_POLL_SECONDS)
+
+
+def wait_for_running(
+    home: Path, *, seconds: float, watch: Callable[[StackState], None] | None = None
+) -> StackState | None:
+    """Wait until the server that somebody else started with this home is ready.
+
+    Args:
+        home: `$JAN_HOME`.
+        seconds: How long it may take.
+        watch: Called with the state whenever it is looked at and not ready yet.
+
+    Returns:
+        Its state once it is ready, or None when no server runs, or none does any more because it was stopped.
+
+    Raises:
+        AlreadyRunningError: What holds the lock of this home is no server, but another command.
+        DetachedStartError: It failed, or was not ready in time (then it goes on starting).
+    """
+    begun = time.monotonic()
+    seen: StackState | None = None
+    while (pid := running_pid(home)) is not None:
+        state = running_state(home)
+        if state is not None and state.phase is Phase.READY:
+            return state
+        if state is not None and watch is not None:
+            watch(state)
+        spent = time.monotonic() - begun
+        seen = state or seen
+        # A server writes its first state right after it has taken the lock.
+        if seen is None and spent > _STATE_SECONDS:
+            raise AlreadyRunningError(pid)
+        if spent > seconds:
+            raise DetachedStartError(f"Not ready after {seconds:g} s; it goes on starting.", state)
+        time.sleep(_POLL_SECONDS)
+    last = read_state(home)
+    if seen is not None and last is not None and last.pid == seen.pid and last.phase is Phase.FAILED:
+        raise DetachedStartError(last.detail or "The platform did not start.", last)
+    return None
 
 
 def stop_server(home: Path, *, seconds: float) -> bool:

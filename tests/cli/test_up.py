@@ -31,7 +31,7 @@ def test_up_twice_changes_nothing_and_down_stops(stack_home: StackHome) -> None:
     again = stack_home.jan("up", "-d", "postgres")
     assert again.returncode == 0
     assert f"already running (pid {state['pid']}); nothing was changed" in again.stderr
-    assert json.loads(stack_home.inside("up", "--json").stdout)["pid"] == state["pid"]
+    assert json.loads(stack_home.inside("up", "--json", "postgres").stdout)["pid"] == state["pid"]
 
     refused = stack_home.inside("down", "--clean")
     assert (refused.exit_code, "Add --yes" in refused.stderr) == (1, True)
@@ -47,6 +47,38 @@ def test_up_twice_changes_nothing_and_down_stops(stack_home: StackHome) -> None:
     assert "not running" in clean.stderr
     assert sorted(path.name for path in home.iterdir()) == [".env", "jan.yaml", "models"]
     assert (home / "models/model.gguf").exists()
+
+
+def test_a_platform_that_runs_in_part_is_not_called_running(running_database: StackHome) -> None:
+    more = running_database.inside("up", "-d")
+    assert more.exit_code == 1
+    assert "without identity, inference, llm-api, gateway; nothing was changed" in more.stderr
+    assert "jan down && jan up" in more.stderr
+
+    assert "did you mean gateway?" in running_database.inside("up", "-d", "gatway").stderr
+    profile = running_database.inside("up", "-d", "--profile", "locl")
+    assert (profile.exit_code, "there is no profile of this name" in profile.stderr) == (1, True)
+    other = running_database.inside("up", "-d", "--profile", "monitoring", "postgres")
+    assert (other.exit_code, "with the profiles local, not monitoring" in other.stderr) == (1, True)
+
+
+def test_of_two_starts_at_once_the_second_waits_for_the_first(stack_home: StackHome) -> None:
+    both = [
+        stack_home.popen("up", "-d", "postgres", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    said = [command.communicate(timeout=60)[1] for command in both]
+    assert [command.returncode for command in both] == [0, 0], said
+    assert ["waited until it was ready" in words for words in said].count(True) == 1, said
+
+
+def test_a_start_during_another_one_waits_for_it(stack_home: StackHome) -> None:
+    first = stack_home.popen("up", "-d", "postgres", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_until(lambda: stack_home.server_pid() > 0)
+    second = stack_home.jan("up", "-d", "postgres")
+    first.communicate(timeout=60)
+    assert (first.returncode, second.returncode) == (0, 0), second.stderr
+    assert "Jan Server " in second.stderr
 
 
 def test_in_the_foreground_it_runs_until_it_is_interrupted(stack_home: StackHome) -> None:
