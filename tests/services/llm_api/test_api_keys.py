@@ -96,6 +96,9 @@ async def test_life_is_given_in_nanoseconds_or_days_and_cut(llm_api, person, bod
         ({"name": "x" * 129}, "name"),
         ({"name": "null\x00character"}, "name"),
         ({"name": "a", "expires_in": "soon"}, "expires_in"),
+        ({"name": "a", "expires_in": 1}, "expires_in"),
+        ({"name": "a", "expires_in": 3600}, "expires_in"),
+        ({"name": "a", "expires_in": 999_999_999}, "expires_in"),
         ({"name": "a", "expires_in_days": 1.5}, "expires_in_days"),
         ({"name": "a", "expires_in": DAY_NS, "expires_in_days": 1}, None),
     ],
@@ -104,6 +107,13 @@ async def test_a_bad_body_names_the_field(llm_api, person, body, param):
     answer = await llm_api.post(KEYS, json=body, headers=person.headers)
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] == param
+
+
+async def test_a_life_in_seconds_is_told_its_unit(llm_api, person):
+    answer = await llm_api.post(KEYS, json={"name": "ci", "expires_in": 3600}, headers=person.headers)
+    assert answer.status_code == 400 and "nanoseconds" in answer.json()["message"]
+    key = await make(llm_api, person, expires_in=1_000_000_000)
+    assert days_left(key) == 0
 
 
 async def test_only_the_first_json_value_of_a_body_counts(llm_api, person):
@@ -155,6 +165,22 @@ async def test_keys_of_others_cannot_be_seen_nor_revoked(llm_api, registered, pe
     answer = await llm_api.delete(f"{KEYS}/{key['id']}", headers=person.headers)
     assert answer.status_code == 404 and answer.json()["message"] == "api key not found"
     assert (await llm_api.get("/auth/me", headers=bearer(key["key"]))).status_code == 200
+
+
+@pytest.mark.parametrize("prefix", ["", "/llm"])
+async def test_a_key_can_neither_make_nor_change_nor_revoke_keys(llm_api, registered, prefix):
+    key, other = await make(llm_api, registered), await make(llm_api, registered, name="other")
+    headers = bearer(key["key"])
+    for method, path, body in (
+        ("POST", KEYS, {"name": "successor"}),
+        ("PATCH", f"{KEYS}/{other['id']}", {"name": "mine"}),
+        ("DELETE", f"{KEYS}/{other['id']}", None),
+        ("DELETE", f"{KEYS}/{key['id']}", None),
+    ):
+        answer = await llm_api.request(method, prefix + path, json=body, headers=headers)
+        assert answer.status_code == 403 and "access token" in answer.json()["message"]
+    items = (await llm_api.get(prefix + KEYS, headers=headers)).json()["items"]
+    assert [(item["name"], item["status"]) for item in items] == [("other", "active"), ("ci", "active")]
 
 
 async def test_the_limit_the_life_and_the_prefix_are_settings(start, issuer_url, registered):

@@ -66,11 +66,8 @@ router = APIRouter(prefix="/auth", tags=["api keys"], dependencies=[Depends(no_s
 async def create(
     opened: Open, caller: CallerUser, body: Annotated[NewApiKey, Depends(body_of(NewApiKey))]
 ) -> CreatedApiKey:
-    """The answer holds the secret in `key`; nobody can show it again.
-
-    A key with limits cannot make others, which would have none.
-    """
-    refuse_limited_key(opened, caller.principal)
+    """The answer holds the secret in `key`; nobody can show it again."""
+    refuse_keys(caller.principal)
     async with opened.database.session() as session:
         key, secret = await create_key(
             session, caller.id, name=body.name, life=body.life, rules=key_rules(opened)
@@ -105,7 +102,7 @@ async def change(
     body: Annotated[ApiKeyChanges, Depends(body_of(ApiKeyChanges))],
 ) -> ApiKeyInfo:
     """What is left out stays, null takes a limit away. Limits that an administrator set stay as they are."""
-    refuse_limited_key(opened, caller.principal)
+    refuse_keys(caller.principal)
     async with opened.database.session() as session:
         key = await find_key(session, key_id_of(key_id), user_id=caller.id)
         limits = await change_key(session, key, body, managed=False)
@@ -113,9 +110,12 @@ async def change(
     return ApiKeyInfo(**key_members(key, limits))
 
 
-@router.delete("/api-keys/{key_id}", status_code=204, summary="Revoke an API key")
+@router.delete(
+    "/api-keys/{key_id}", status_code=204, summary="Revoke an API key", responses=errors(400, 403, 404)
+)
 async def revoke(opened: Open, caller: CallerUser, key_id: str) -> Response:
     """The key is refused from the next request on; revoking it again changes nothing."""
+    refuse_keys(caller.principal)
     async with opened.database.session() as session:
         found = await revoke_key(session, caller.id, key_id_of(key_id))
     if not found:
@@ -167,6 +167,12 @@ def key_rules(opened: Resources) -> KeyRules:
         longest_life=policy.max_ttl,
         per_user=policy.max_per_user,
     )
+
+
+def refuse_keys(principal: Principal) -> None:
+    """ApiError 403 for a caller with an API key, whose keys would outlive its own revocation."""
+    if principal.method == "apikey":
+        raise forbidden("an API key cannot make, change or revoke keys; use an access token")
 
 
 def refuse_limited_key(opened: Resources, principal: Principal) -> None:

@@ -8,7 +8,16 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from jan_server.services.llm_api.schemas.usage import money_text
 from jan_server.services.llm_api.usage_limits import LIMIT_NAMES, UsageLimits
@@ -24,6 +33,7 @@ PlainText = AfterValidator(_plain)
 """One line of text; PostgreSQL could not even store a null character."""
 
 NANOSECONDS_PER_MICROSECOND = 1000
+NANOSECONDS_PER_SECOND = 1_000_000_000
 # Far beyond the longest life of a key, and well within what a timedelta can hold.
 LONGEST_DAYS = 36_500
 
@@ -89,7 +99,9 @@ class NewApiKey(LimitsGiven):
     )
 
     name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128), PlainText]
-    expires_in: int | None = Field(None, description="Life in nanoseconds; nothing or 0 means the default.")
+    expires_in: int | None = Field(
+        None, description="Life in nanoseconds, at least one second; nothing or 0 means the default."
+    )
     expires_in_days: int | None = Field(None, description="The same in days; give one of the two.")
 
     @model_validator(mode="after")
@@ -97,6 +109,16 @@ class NewApiKey(LimitsGiven):
         if self.expires_in is not None and self.expires_in_days is not None:
             raise ValueError("give either expires_in (nanoseconds) or expires_in_days, not both")
         return self
+
+    @field_validator("expires_in")
+    @classmethod
+    def _not_in_seconds(cls, nanoseconds: int | None) -> int | None:
+        if nanoseconds is not None and 0 < nanoseconds < NANOSECONDS_PER_SECOND:
+            raise PydanticCustomError(
+                "too_short",
+                "counts nanoseconds: at least 1000000000, one second; expires_in_days takes days",
+            )
+        return nanoseconds
 
     @property
     def life(self) -> timedelta | None:
