@@ -31,6 +31,7 @@ from jan_server.services.llm_api.chat_stream import (
     BegunStream,
     begin_stream,
     error_frame,
+    has_error,
     no_completion,
     relay,
 )
@@ -41,6 +42,7 @@ from jan_server.services.llm_api.models import OfferedModel
 from jan_server.services.llm_api.prompt_modules import NOT_APPLIED
 from jan_server.services.llm_api.prompt_orchestration import PromptOrchestration
 from jan_server.services.llm_api.refusals import Invalid
+from jan_server.services.llm_api.response_cache import ResponseCache
 from jan_server.services.llm_api.sync import ModelSync
 from jan_server.services.llm_api.token_counts import StreamCounter, TokenCounts, ask_usage, told_counts
 
@@ -63,6 +65,8 @@ class ChatCall:
         asked_usage: Whether the provider is asked for the usage of a stream although the caller did not ask.
         tools: How the answer is read where tools were described in the prompt.
         modules: The prompt modules that added to the messages.
+        cache_key: Where the answer is kept; empty for nowhere.
+        kept: The answer of an earlier call, which is given again.
     """
 
     request: ChatRequest
@@ -74,6 +78,8 @@ class ChatCall:
     modules: Sequence[str] = ()
     asked_usage: bool = False
     tools: PromptedTools | None = None
+    cache_key: bytes = b""
+    kept: bytes | None = None
 
     def counts(self, told: TokenCounts | None, completion: int) -> TokenCounts:
         """The tokens of the call: as the provider told them, else the estimate with this completion."""
@@ -100,6 +106,7 @@ class Chat:
         accounting: Takes down what calls use.
         ask_usage: Whether providers are asked for the usage of streams whose callers do not ask.
         prompts: Adds what prompt modules have to say; None where none may.
+        cache: Keeps answers for those who ask for it.
         user_tokens: The longest last user message, in estimated tokens; 0 for no limit.
         stream_seconds: How long a streamed answer may take.
     """
@@ -114,6 +121,7 @@ class Chat:
         *,
         ask_usage: bool = True,
         prompts: PromptOrchestration | None = None,
+        cache: ResponseCache | None = None,
         user_tokens: int = 0,
         stream_seconds: float = 600.0,
     ) -> None:
@@ -124,6 +132,7 @@ class Chat:
         self._accounting = accounting
         self._ask_usage = ask_usage
         self._prompts = prompts
+        self._cache = cache
         self._user_tokens = user_tokens
         self._stream_seconds = stream_seconds
 
@@ -171,6 +180,7 @@ class Chat:
             project_id=conversation.project_public_id if conversation else None,
         )
         body, tools = _upstream_body(request, model)
+        cache_key, kept = self._kept(request, user_id, model, body)
         return ChatCall(
             request,
             model,
@@ -181,7 +191,20 @@ class Chat:
             applied.names,
             asked_usage,
             tools,
+            cache_key,
+            kept,
         )
+
+    def _kept(
+        self, request: ChatRequest, user_id: int, model: OfferedModel, body: bytes
+    ) -> tuple[bytes, bytes | None]:
+        """Where the answer is kept, empty for nowhere, and the answer itself when there is one."""
+        wish = request.cache
+        # An exchange of a conversation is written, which an answer from memory would not be.
+        if wish is None or self._cache is None or request.conversation is not None:
+            return b"", None
+        key = self._cache.key(wish, user_id, model.key, body)
+        return key, self._cache.find(key, wish)
 
     async def _choose(self, request: ChatRequest) -> OfferedModel:
         model = self._registry.table.find(request.model) or await self._sync.find_late(request.model)
@@ -232,6 +255,9 @@ class Chat:
         Raises:
             UpstreamError: The provider gave none.
         """
+        if call.kept is not None:
+            call.meter.finish(200)
+            return call.kept
         with call.meter:
             answer = await self._upstream.complete(call.model.provider, PATH, call.body)
             body = answer.body
@@ -247,7 +273,10 @@ class Chat:
             members["conversation"] = {"id": call.exchange.id, **({"title": title} if title else {})}
         if call.trimmed:
             members["trimmed"] = True
-        return with_members(body, members) if members else body
+        body = with_members(body, members) if members else body
+        if call.cache_key and self._cache is not None:
+            self._cache.keep(call.cache_key, body)
+        return body
 
     async def stream(self, call: ChatCall, request_id: str = "") -> AsyncGenerator[bytes, None]:
         """Begin a streamed answer; what comes back yields its bytes, a failure on the way as a frame.
@@ -255,6 +284,9 @@ class Chat:
         Raises:
             UpstreamError: The provider did not begin to answer.
         """
+        if call.kept is not None:
+            call.meter.finish(200)
+            return _once(call.kept)
         provider = call.model.provider
         with call.meter:
             stream = await begin_stream(
@@ -269,8 +301,22 @@ class Chat:
             )
             call.meter.began()
         if call.exchange is None:
-            return relay(stream, request_id)
+            frames = relay(stream, request_id)
+            return self._keeping(call.cache_key, frames) if call.cache_key else frames
         return self._recorded(call.model, call.exchange, stream, request_id)
+
+    async def _keeping(self, key: bytes, frames: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """Relay a stream and keep it, when it comes to its end."""
+        passed: list[bytes] = []
+        try:
+            async for chunk in frames:
+                passed.append(chunk)
+                yield chunk
+        finally:
+            await frames.aclose()
+        answer = b"".join(passed)
+        if self._cache is not None and answer.endswith(DONE_FRAME) and not has_error(answer):
+            self._cache.keep(key, answer)
 
     async def _recorded(
         self, model: OfferedModel, exchange: Exchange, stream: BegunStream, request_id: str
@@ -324,6 +370,11 @@ class Chat:
 def with_members(body: bytes, members: dict[str, Any]) -> bytes:
     """A JSON object with further members at its end, its own bytes untouched."""
     return body.rstrip()[:-1] + b"," + orjson.dumps(members)[1:]
+
+
+async def _once(answer: bytes) -> AsyncGenerator[bytes, None]:
+    """A stream that is there already."""
+    yield answer
 
 
 def answer_tokens(answer: ChatAnswer) -> int:

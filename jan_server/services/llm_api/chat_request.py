@@ -30,10 +30,19 @@ from jan_server.services.llm_api.member_checks import (
 from jan_server.services.llm_api.message_content import JSON_PARTS, is_jan_part, openai_parts, parts_in_text
 from jan_server.services.llm_api.prompt_hints import NO_HINTS, PromptHints
 from jan_server.services.llm_api.refusals import Invalid
+from jan_server.services.llm_api.response_cache import CacheWish, cache_wish
 
 History = Literal["auto", "always", "never"]
 
-OWN_MEMBERS = ("conversation", "store", "store_reasoning", "deep_research", "enable_thinking", "image")
+OWN_MEMBERS = (
+    "conversation",
+    "store",
+    "store_reasoning",
+    "deep_research",
+    "enable_thinking",
+    "image",
+    "cache",
+)
 """Members of the body that are Jan's and never reach a provider."""
 
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
@@ -74,6 +83,7 @@ class ChatRequest:
         deep_research: Whether the model is told to research deeply.
         image: Whether the request is about images.
         hints: What the request says about prompts beside its body.
+        cache: Whether and how its answer may be used again; None for not at all.
     """
 
     body: dict[str, Any]
@@ -87,6 +97,7 @@ class ChatRequest:
     deep_research: bool = False
     image: bool = False
     hints: PromptHints = NO_HINTS
+    cache: CacheWish | None = None
 
     @property
     def answer_tokens(self) -> int | None:
@@ -124,6 +135,7 @@ def _take_own_members(request: ChatRequest, referrer: str | None) -> None:
     request.store_reasoning = own["store_reasoning"] is True
     request.deep_research = own["deep_research"] is True
     request.image = own["image"] is True
+    request.cache = cache_wish(own["cache"])
     request.instruct = own["enable_thinking"] is False and not request.image
 
 

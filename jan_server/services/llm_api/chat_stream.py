@@ -177,6 +177,11 @@ async def relay(stream: BegunStream, request_id: str) -> AsyncGenerator[bytes, N
         yield _boundary(tail) + error_frame(error, request_id)
 
 
+def has_error(frames: bytes) -> bool:
+    """Whether one of these frames is an error."""
+    return _ERROR.search(frames) is not None
+
+
 def _boundary(tail: bytes) -> bytes:
     return b"" if tail.endswith((b"\n\n", b"\r\n\r\n")) else b"\n\n"
 

@@ -28,6 +28,7 @@ from jan_server.services.llm_api.prompt_modules import PromptSwitches
 from jan_server.services.llm_api.prompt_orchestration import PromptOrchestration
 from jan_server.services.llm_api.provider_secrets import ProviderSecrets
 from jan_server.services.llm_api.readiness import Finding, Probe
+from jan_server.services.llm_api.response_cache import ResponseCache
 from jan_server.services.llm_api.routed_call import ModelCalls
 from jan_server.services.llm_api.sync import ModelSync
 from jan_server.services.llm_api.title_writer import TitleWriter
@@ -35,6 +36,7 @@ from jan_server.settings.home import JanHome
 from jan_server.settings.tree import Settings
 
 PROBE_SECONDS = 1.5
+MEGABYTE = 1_000_000
 USAGE_FOLDER = "llm-api-usage"
 """Below the home's data: calls that are not in the database yet."""
 
@@ -109,6 +111,7 @@ def make_serving(settings: Settings, database: Database, client: aiohttp.ClientS
         accounting,
         ask_usage=own.usage.ask_in_streams,
         prompts=prompts,
+        cache=ResponseCache(own.response_cache_mb * MEGABYTE),
         user_tokens=own.max_user_message_tokens,
         stream_seconds=own.stream_timeout.total_seconds(),
     )

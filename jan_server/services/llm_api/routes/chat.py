@@ -28,6 +28,7 @@ from jan_server.services.llm_api.users import CurrentUser
 
 CONVERSATION_HEADER = b"x-conversation-id"
 MODULES_HEADER = b"x-applied-prompt-modules"
+CACHE_HEADER = b"x-jan-cache"
 
 CHAT_DOCUMENT: dict[str, Any] = {
     "tags": ["chat"],
@@ -129,10 +130,12 @@ class ChatResponse(Response):
 
 
 def _told(call: ChatCall) -> list[tuple[bytes, bytes]]:
-    """What the caller is told in headers: the conversation, and which prompt modules worked on the chat."""
+    """What the caller is told in headers: conversation, prompt modules that worked on the chat, cache."""
     told = []
     if call.exchange is not None:
         told.append((CONVERSATION_HEADER, call.exchange.id.encode()))
     if call.modules:
         told.append((MODULES_HEADER, ",".join(call.modules).encode()))
+    if call.cache_key:
+        told.append((CACHE_HEADER, b"miss" if call.kept is None else b"hit"))
     return told

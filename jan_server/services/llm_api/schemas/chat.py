@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from jan_server.services.llm_api.response_cache import LONGEST_SECONDS
+
 
 class ConversationChoice(BaseModel):
     """The conversation that an exchange belongs to; `{}` makes a new one."""
@@ -28,6 +30,13 @@ class ChatMessage(BaseModel):
     name: str | None = None
     tool_calls: list[dict[str, Any]] | None = None
     tool_call_id: str | None = None
+
+
+class CacheOptions(BaseModel):
+    """For how long an answer may be given again."""
+
+    ttl: int = Field(ge=1, le=LONGEST_SECONDS, description="Seconds.")
+    shared: bool = Field(False, description="Whether other users who say so too may get it.")
 
 
 class ChatCompletionRequest(BaseModel):
@@ -54,6 +63,9 @@ class ChatCompletionRequest(BaseModel):
     store_reasoning: bool = Field(False, description="Whether reasoning is kept with the answer.")
     enable_thinking: bool | None = Field(
         None, description="False asks the model's instruct partner, where it has one."
+    )
+    cache: CacheOptions | None = Field(
+        None, description="Gives the answer of the same request again; not in conversations."
     )
     deep_research: bool = Field(False, description="Tells the model to research deeply.")
     image: bool | None = Field(

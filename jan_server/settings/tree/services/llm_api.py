@@ -216,6 +216,12 @@ class LlmApi(Section):
     memory: MemoryClient = MemoryClient()
     conversations: ConversationOptions = ConversationOptions()
     usage: UsageOptions = UsageOptions()
+    response_cache_mb: int = setting(
+        64,
+        "Memory for answers that requests with `cache` may get again, in megabytes a process; 0 keeps none.",
+        "JAN_RESPONSE_CACHE_MB",
+        ge=0,
+    )
     images: ImageOptions = ImageOptions()
     media_resolve_url: HttpUrl = setting(
         "http://127.0.0.1:8285/v1/media/resolve",
