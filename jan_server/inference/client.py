@@ -34,6 +34,7 @@ ANTHROPIC_VERSION = "2023-06-01"
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
 _ERROR_BODY_BYTES = 65536
+_SAME_WARNING_SECONDS = 30.0
 _GENERATING = frozenset({"/chat/completions", "/completions"})
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -207,6 +208,8 @@ class UpstreamClient:
         self._session = session
         # Endpoints run by llama.cpp, which goes on with a whole answer when its caller has left.
         self._heedless: set[str] = set()
+        # The last warning of each endpoint that fails, and until when it is not repeated.
+        self._warned: dict[tuple[str, str], tuple[str, float]] = {}
 
     async def complete(
         self,
@@ -271,12 +274,20 @@ class UpstreamClient:
                 await self._before_next_try(provider, endpoint, error, tried, again=again)
 
     def note_failure(self, provider: Provider, endpoint: Endpoint, error: UpstreamError) -> None:
-        """Remember and log that a call failed, once; an endpoint that is to blame rests."""
+        """Remember and log that a call failed, once; an endpoint that is to blame rests.
+
+        While such an endpoint says the same again and again, it is logged only now and then.
+        """
         if error.noted:
             return
         error.noted = True
         if error.blames_endpoint:
             self.selector.failed(provider, endpoint)
+            message, until = self._warned.get((provider.id, endpoint.url), ("", 0.0))
+            now = self.loop.time()
+            if message == error.message and now < until:
+                return
+            self._warned[provider.id, endpoint.url] = (error.message, now + _SAME_WARNING_SECONDS)
         logger.warning(
             "%s at %s: %s",
             provider.name,
@@ -416,6 +427,8 @@ class UpstreamClient:
 
     def _answered(self, provider: Provider, endpoint: Endpoint, headers: Mapping[str, str]) -> None:
         self.selector.succeeded(provider, endpoint)
+        if self._warned:
+            self._warned.pop((provider.id, endpoint.url), None)
         if headers.get("Server") == "llama.cpp":
             self._heedless.add(endpoint.url)
 

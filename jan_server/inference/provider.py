@@ -60,6 +60,8 @@ class Provider:
         attempts: How many endpoints a request may be tried on, the first one included.
         prompted_tools: Whether tools have to be described in the prompt, because its models know none
             (`prompted_tools.py`).
+        supervised: Whether this installation runs it and starts it again when it ends: while it refuses
+            connections, its model is loading.
     """
 
     id: str
@@ -69,3 +71,4 @@ class Provider:
     timeouts: Timeouts = Timeouts()
     attempts: int = 3
     prompted_tools: bool = False
+    supervised: bool = False

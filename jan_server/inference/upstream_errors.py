@@ -5,6 +5,7 @@
 | 400, 404, 409, 413, 415, 422 | the same status, message, code and param: the request is at fault |
 | 401, 403 | 502 `upstream_unauthorized`: our key is at fault, the caller's is fine |
 | 429 | 429 with its `Retry-After` |
+| 503, or no connection to the engine that this installation runs | 503 with `Retry-After` |
 | other statuses, no connection, a broken answer | 502 |
 | no answer in time | 504 |
 """
@@ -12,6 +13,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any
@@ -27,6 +29,7 @@ LONGEST_MESSAGE = 2000
 _PASSED_ON = frozenset({400, 404, 409, 413, 415, 422})
 # Statuses of a front in front of the model: the model has not seen the request.
 _NOT_THERE = frozenset({502, 503, 504, 520, 521, 522, 523, 524, 529})
+_LOADING = re.compile(r"\bloading\b", re.IGNORECASE)
 # Codes of engines whose own names differ from OpenAI's.
 _CODES = {"exceed_context_size_error": "context_length_exceeded"}
 
@@ -120,6 +123,9 @@ def from_answer(
             code="upstream_error",
             upstream_status=status,
         )
+    if status == 503:
+        loading = _LOADING.search(message) is not None
+        return _not_ready(provider, message, loading=loading, headers=passed_headers, upstream_status=status)
     not_there = status in _NOT_THERE
     return UpstreamError(
         502,
@@ -156,10 +162,33 @@ def from_failure(provider: Provider, failure: Exception) -> UpstreamError:
         reason = "the connection broke before an answer"
     else:
         reason = "its answer is not valid HTTP"
+    if provider.supervised and isinstance(failure, (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)):
+        return _not_ready(provider, reason, loading=True)
     return UpstreamError(
         502,
         f"{provider.name} cannot be reached: {reason}",
         code="upstream_unreachable",
+        retry=Retry.ANYWHERE,
+        blames_endpoint=True,
+    )
+
+
+def _not_ready(
+    provider: Provider,
+    told: str,
+    *,
+    loading: bool,
+    headers: Mapping[str, str] | None = None,
+    upstream_status: int | None = None,
+) -> UpstreamError:
+    """The error for a provider that will answer later: 503, which clients try again by themselves."""
+    away = _sentence(f"{provider.name} is not available now", told)
+    return UpstreamError(
+        503,
+        "the model is loading; try again shortly" if loading else away,
+        code="model_loading" if loading else "upstream_unavailable",
+        headers={"Retry-After": "1", **(headers or {})},
+        upstream_status=upstream_status,
         retry=Retry.ANYWHERE,
         blames_endpoint=True,
     )

@@ -144,7 +144,7 @@ async def test_further_headers_and_the_query_of_the_address_are_sent(
         (Failure(429, "slow down", headers={"Retry-After": "7"}), 429, "rate_limit_exceeded", "slow down"),
         (Failure(500, "out of memory"), 502, "upstream_error", "out of memory"),
         (Failure(500, raw=b"<html>oops</html>"), 502, "upstream_error", "failed with status 500"),
-        (Failure(503, raw=b'{"error":"loading"}'), 502, "upstream_error", "loading"),
+        (Failure(502, raw=b'{"error":"no model"}'), 502, "upstream_error", "no model"),
         (Failure(302, headers={"Location": "http://127.0.0.1:9/"}), 502, "upstream_error", "redirects"),
         (Drop(), 502, "upstream_unreachable", "broke before an answer"),
     ],
@@ -190,6 +190,48 @@ async def test_a_provider_that_is_not_there(client: UpstreamClient) -> None:
         await client.complete(asked, CHAT, BODY)
     assert (caught.value.status, caught.value.code) == (502, "upstream_unreachable")
     assert "Scripted cannot be reached: the connection was refused" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("failure", "code", "words", "wait"),
+    [
+        (Failure(503, "Loading model"), "model_loading", "the model is loading", "1"),
+        (Failure(503, "busy", headers={"Retry-After": "9"}), "upstream_unavailable", "now: busy", "9"),
+    ],
+)  # fmt: skip
+async def test_a_provider_that_answers_later_is_a_503(
+    client: UpstreamClient, upstream: OpenAIUpstream, failure: Failure, code: str, words: str, wait: str
+) -> None:
+    upstream.always(failure)
+    with pytest.raises(UpstreamError) as caught:
+        await client.complete(provider(upstream.url, attempts=1), CHAT, BODY)
+    assert (caught.value.status, caught.value.code) == (503, code)
+    assert (caught.value.headers["Retry-After"], words in caught.value.message) == (wait, True)
+
+
+async def test_an_engine_that_is_started_again_is_loading(client: UpstreamClient) -> None:
+    async with OpenAIUpstream() as gone:
+        asked = provider(gone.url, attempts=2, supervised=True)
+    with pytest.raises(UpstreamError) as caught:
+        await client.complete(asked, CHAT, BODY)
+    assert (caught.value.status, caught.value.code) == (503, "model_loading")
+    assert caught.value.headers["Retry-After"] == "1"
+
+
+async def test_a_lasting_failure_is_logged_once_until_it_ends(
+    client: UpstreamClient, upstream: OpenAIUpstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = provider(upstream.url, attempts=1)
+    upstream.always(Failure(503, "Loading model"))
+    for _ in range(3):
+        with pytest.raises(UpstreamError):
+            await client.complete(asked, CHAT, BODY)
+    assert len(caplog.records) == 1
+    upstream.next(Answer())
+    await client.complete(asked, CHAT, BODY)
+    with pytest.raises(UpstreamError):
+        await client.complete(asked, CHAT, BODY)
+    assert len(caplog.records) == 2
 
 
 @pytest.mark.parametrize("streamed", [False, True])

@@ -135,6 +135,7 @@ class ModelRegistry:
             kind=row.kind,
             timeouts=self._timeouts,
             prompted_tools=not is_true(row.details, TOOL_SUPPORT, default=True),
+            supervised=row.source == "engine" and row.kind == "jan",
         )
         return ActiveProvider(row, upstream, problem)
 
