@@ -17,11 +17,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jan_server import __version__
 from jan_server.http.database_outages import install_database_outages
-from jan_server.http.errors import install_error_handlers
+from jan_server.http.errors import error_response, install_error_handlers, invalid_request
 from jan_server.http.fast_route import STARTED, FastRoutes
+
+POLICY_VIOLATION = 1008
 
 # What a client may choose as its request id; anything else would end up in logs and headers.
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}\Z")
+# No path of the platform has them, and databases and logs do not take them.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 _QUIET_PATHS = frozenset({"/healthz", "/readyz", "/health", "/metrics", "/health/ready", "/health/live"})
 
 
@@ -30,6 +34,7 @@ class EdgeMiddleware:
 
     `X-Request-Id` is taken from the caller when it is printable and short, else made
     (UUIDv4), kept in `scope["state"]["request_id"]` and returned in the same header.
+    A path with control characters is refused here, for all services.
     """
 
     def __init__(self, app: ASGIApp, *, service: str) -> None:
@@ -56,8 +61,9 @@ class EdgeMiddleware:
                 message["headers"] = [*message.get("headers", ()), header]
             await send(message)
 
+        app = self.app if _CONTROLS.search(scope["path"]) is None else _refuse_controls
         try:
-            await self.app(scope, receive, send_with_id)
+            await app(scope, receive, send_with_id)
         finally:
             if self.log.isEnabledFor(logging.INFO) and scope["path"] not in _QUIET_PATHS:
                 self.log.info(
@@ -71,6 +77,14 @@ class EdgeMiddleware:
                         "milliseconds": round((time.perf_counter() - started) * 1000, 2),
                     },
                 )
+
+
+async def _refuse_controls(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+        return
+    error = invalid_request("the path has control characters in it", code="invalid_path")
+    await error_response(error, scope["state"]["request_id"])(scope, receive, send)
 
 
 def _given_request_id(scope: Scope) -> str:

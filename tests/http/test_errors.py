@@ -127,3 +127,11 @@ async def test_the_documentation_page_needs_nothing_from_another_host(caller):
     assert page.status_code == 200
     assert "https://" not in page.text
     assert (await caller.get("/api/swagger/assets/swagger-ui-bundle.js")).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/orders/%00", "/orders/a%0Ab", "/%7f", "/echo/a%1b"])
+async def test_a_path_with_control_characters_is_refused(caller, path):
+    answer = await caller.post(path, content=b"{}", headers={"X-Request-Id": "req-1"})
+    assert answer.status_code == 400
+    assert (answer.json()["code"], answer.json()["request_id"]) == ("invalid_path", "req-1")
+    assert answer.headers["x-request-id"] == "req-1"
