@@ -5,6 +5,7 @@ Source: contract/gateway.md sections 6 and 8; Kong 3.5's `trusted_ips` and `X-Fo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
@@ -51,6 +52,8 @@ FORWARDED_NAMES = frozenset(
 SINGLE_NAMES = (b"authorization", b"x-api-key", b"apikey", b"host", b"content-length")
 """Headers of which two would mean different things to different readers."""
 
+# An address in brackets, or a name, or nothing; then a port perhaps (RFC 9110, section 7.2).
+_HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[^\x00-\x20\x7f/:@?#\\\[\]]*)(?::[0-9]{0,5})?\Z")
 _TOLD_NAMES = frozenset({b"x-forwarded-host", b"x-forwarded-port"})
 _NOTHING: Mapping[bytes, bytes] = {}
 _KNOWN_CONNECTIONS = 2_000
@@ -96,6 +99,18 @@ def by_name(headers: Sequence[Header]) -> dict[bytes, bytes]:
                     f"the header {single.decode()} stands there twice", code="duplicate_header"
                 )
     return found
+
+
+def host_of(original: Mapping[bytes, bytes]) -> str:
+    """The `Host` of a request, empty where it has none.
+
+    Raises:
+        ApiError: 400 for a host that is none, or a port that is no number.
+    """
+    host = original.get(b"host", b"")
+    if _HOST.match(host) is None:
+        raise invalid_request("the header Host names no host and port", code="invalid_host")
+    return host.decode("latin-1")
 
 
 def client_address(scope: Scope, given: Mapping[bytes, bytes], trusted: tuple[Network, ...]) -> str:

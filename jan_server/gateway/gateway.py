@@ -107,14 +107,24 @@ class Gateway:
         kong_id = f"{random.getrandbits(128):032x}"
         sent = scope["headers"]
         failure: ApiError | None = None
+        original, host = dict(sent), ""
         try:
             original = entry.by_name(sent)
+            host = entry.host_of(original)
         except ApiError as error:
-            original, failure = dict(sent), error
+            failure = error
         headers = entry.kept(sent)
         peer_trusted = bool(self._trusted) and within(_peer(scope), self._trusted)
         scheme = entry.client_scheme(scope, original, peer_trusted)
-        match = self._match(scope, sent, original, scheme)
+        match: Match | None = None
+        try:
+            match = self._match(scope, sent, host, scheme)
+        except ApiError as error:
+            failure = failure or error
+        except Exception:
+            # What comes in from outside must not leave as an exception, whatever it finds in here.
+            logger.exception("no route could be chosen", extra={"request_id": kong_id})
+            failure = ApiError(500, "An unexpected error occurred", code="internal_error")
         exchange = Exchange(
             scope,
             receive,
@@ -189,11 +199,11 @@ class Gateway:
             return refused(bad_response(), exchange.request_id)
         return None
 
-    def _match(self, scope: Scope, sent: Any, original: Mapping[bytes, bytes], scheme: str) -> Match | None:
+    def _match(self, scope: Scope, sent: Any, host: str, scheme: str) -> Match | None:
         return self.router.match(
             scope.get("method", "GET"),
             raw_path(scope),
-            host=original.get(b"host", b"").decode("latin-1"),
+            host=host,
             scheme=scheme,
             headers=sent,
         )

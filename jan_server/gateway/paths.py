@@ -18,6 +18,8 @@ _STRAY = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _RESERVED = frozenset(b"!*'();:@&=+$,/?%#[]")
 # What may stand in a path as it is (RFC 3986, pchar and "/"); Kong keeps brackets and braces out too.
 _UNSAFE = re.compile(rb"[^!#$&'()*+,/:;=?@\[\]A-Za-z0-9._~%-]")
+# Whoever decodes the slashes finds a segment of dots here; those between real slashes are gone by then.
+_HIDDEN_DOTS = re.compile(r"(?:/|%2F)\.{1,2}(?:/|%2F|\Z)")
 _NAMED_GROUP = re.compile(r"\(\?<(?![=!])")
 _PLAIN = re.compile(rb"(?:/[A-Za-z0-9_~!$&'()*+,;=:@-]+)+/?\Z|/\Z")
 
@@ -36,6 +38,11 @@ def normalise(raw: bytes) -> str:
     # A stray percent sign could make a triplet together with what is decoded after it.
     decoded = _TRIPLET.sub(_decoded_triplet, _STRAY.sub(b"%25", raw))
     return _escaped(_without_dots(decoded))
+
+
+def climbs(path: str) -> bool:
+    """Whether a normalised path would lead elsewhere once its encoded slashes were decoded (`..%2F`)."""
+    return "%2F" in path and _HIDDEN_DOTS.search(path) is not None
 
 
 def unquoted(path: str) -> str:

@@ -15,7 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jan_server.gateway.entities import Route, Service
-from jan_server.gateway.paths import normalise, python_expression, safe_rest, unquoted, upstream_path
+from jan_server.gateway.paths import climbs, normalise, python_expression, safe_rest, unquoted, upstream_path
+from jan_server.http.errors import invalid_request
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -166,6 +167,9 @@ class Router:
             host: The `Host` header.
             scheme: `http` or `https`; it says the port where the host names none.
             headers: All headers, names in lower case.
+
+        Raises:
+            ApiError: 400 for a path in which encoded slashes stand beside dots.
         """
         if not self._reads_hosts:
             host = ""
@@ -183,6 +187,8 @@ class Router:
 
     def _find(self, method: str, raw_path: bytes, host: str, scheme: str, headers: Headers) -> Match | None:
         path = normalise(raw_path)
+        if climbs(path):
+            raise invalid_request("the path has dots beside an encoded slash", code="invalid_path")
         name, port = split_port(host.lower())
         port = port or (443 if scheme == "https" else 80)
         for position, length, found in self._candidates(path):
@@ -259,9 +265,16 @@ def best_rank(route: Route) -> int:
 
 
 def split_port(host: str) -> tuple[str, int]:
-    """A host and its port, 0 where it names none; `[::1]:80` and `*.example.com:80` too."""
+    """A host and its port, 0 where it names none or no port at all; `[::1]:80` and `*.example.com:80` too."""
     name, separator, port = host.rpartition(":")
-    if separator and port.isdigit() and (":" not in name or name.endswith("]")):
+    # Digits of other scripts are digits too, and numbers of thousands of digits are not read at all.
+    if (
+        separator
+        and len(port) <= 5
+        and port.isascii()
+        and port.isdigit()
+        and (":" not in name or name.endswith("]"))
+    ):
         return name, int(port)
     return host, 0
 

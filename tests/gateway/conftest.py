@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 from starlette.types import ASGIApp
+from yarl import URL
 
 from jan_server.authentication.identity_header import IdentitySigner
 from jan_server.authentication.principal import Principal
@@ -49,7 +50,7 @@ class Running:
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, data: Any = None
     ) -> Answer:
         async with self.session.request(
-            method, f"{self.url}{path}", headers=headers, data=data, allow_redirects=False
+            method, URL(f"{self.url}{path}", encoded=True), headers=headers, data=data, allow_redirects=False
         ) as response:
             return Answer(response.status, response.headers.copy(), await response.read())
 

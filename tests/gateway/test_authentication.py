@@ -91,6 +91,32 @@ async def test_public_paths_ask_for_none_and_stand_one(
     assert llm_api.validated == 0
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/v1/mcp-tools/%2e%2e%2fmodels", 400),
+        ("/llm/v1/mcp-tools/..%2fmodels", 400),
+        ("/v1/prompt-templates/a%2f..%2f..%2fmodels", 400),
+        ("/v1/public/shares/..%2F..%2Fmodels", 400),
+        ("/v1/mcp-tools/x%2fy", 401),
+        ("/llm/v1/prompt-templates/x%2Fy", 401),
+        ("/v1/mcp-toolsx", 401),
+        ("/v1/public/sharesx", 401),
+        ("/v1/public/shares%2fx", 401),
+        ("/healthzx", 404),
+        ("/readyz%2fx", 404),
+        ("/authx", 404),
+        ("/api/swaggerx", 404),
+        ("/api/mediax", 404),
+    ],
+)
+async def test_public_paths_open_nothing_beside_them(
+    gateway: Running, llm_api: LlmApi, path: str, status: int
+) -> None:
+    reply = await gateway.ask("GET", path)
+    assert (reply.status, llm_api.asked) == (status, 0), reply.body
+
+
 async def test_a_token_of_the_realm_comes_in(gateway: Running, llm_api: LlmApi, realm: Realm) -> None:
     token = realm.token(groups=["/pilot_users"], feature_flags=["experimental_models"])
     reply = await gateway.get("/v1/models", Authorization=f"Bearer {token}")

@@ -27,6 +27,16 @@ services:
       - {{name: kept, paths: [/kept], strip_path: false, preserve_host: true}}
 """
 
+HOSTS_FILE = """
+_format_version: "3.0"
+services:
+  - name: echo
+    host: echo
+    routes:
+      - {name: one, hosts: [only.example], paths: [/one]}
+      - {name: all, paths: [/]}
+"""
+
 Reach = Any
 
 
@@ -415,3 +425,30 @@ async def test_a_trusted_proxy_tells_the_clients_address(start: Start, echo: Ech
     assert asked["headers"]["x-real-ip"] == "203.0.113.7"
     assert asked["headers"]["x-forwarded-proto"] == "https"
     assert asked["headers"]["x-forwarded-host"] == "public.example"
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["a:\xb2", "a:" + "1" * 5000, "a:b", "a b", "u@a", "a/b", "[::1", "a:1:2"],
+    ids=lambda host: host[:8],
+)
+async def test_a_host_that_is_none_is_refused(start: Start, echo: EchoService, host: str) -> None:
+    gateway = await start(HOSTS_FILE, {"echo": echo})
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(b"GET /x HTTP/1.1\r\nHost: " + host.encode("latin-1") + b"\r\nConnection: close\r\n\r\n")
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    assert head.startswith(b"HTTP/1.1 400 "), head
+    assert b"invalid_host" in body
+    assert echo.asked == 0
+
+
+@pytest.mark.parametrize(
+    "host", ["a", "a:", "a:80", "a.example:8000", "[::1]", "[::1]:8000", "b\xfccher.example"]
+)
+async def test_a_host_with_or_without_a_port_is_taken(start: Start, echo: EchoService, host: str) -> None:
+    gateway = await start(HOSTS_FILE, {"echo": echo})
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(b"GET /x HTTP/1.1\r\nHost: " + host.encode("latin-1") + b"\r\nConnection: close\r\n\r\n")
+    assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+    writer.close()
