@@ -3,6 +3,7 @@
 | the provider | our answer |
 |---|---|
 | 400, 404, 409, 413, 415, 422 | the same status, message, code and param: the request is at fault |
+| 500, because its model takes no images, audio or video | 400 `unsupported_content` |
 | 401, 403 | 502 `upstream_unauthorized`: our key is at fault, the caller's is fine |
 | 429 | 429 with its `Retry-After` |
 | 503, or no connection to the engine that this installation runs | 503 with `Retry-After` |
@@ -30,6 +31,8 @@ _PASSED_ON = frozenset({400, 404, 409, 413, 415, 422})
 # Statuses of a front in front of the model: the model has not seen the request.
 _NOT_THERE = frozenset({502, 503, 504, 520, 521, 522, 523, 524, 529})
 _LOADING = re.compile(r"\bloading\b", re.IGNORECASE)
+# llama.cpp answers 500 to what its model cannot take in; the request is at fault all the same.
+_CANNOT_TAKE = re.compile(r"(?:image|audio|video) input is not supported", re.IGNORECASE)
 # Codes of engines whose own names differ from OpenAI's.
 _CODES = {"exceed_context_size_error": "context_length_exceeded"}
 
@@ -122,6 +125,10 @@ def from_answer(
             f"{provider.name} redirects elsewhere; its address in the settings has to be the final one",
             code="upstream_error",
             upstream_status=status,
+        )
+    if status == 500 and _CANNOT_TAKE.search(message):
+        return UpstreamError(
+            400, message, code=told.code or "unsupported_content", param="messages", upstream_status=status
         )
     if status == 503:
         loading = _LOADING.search(message) is not None

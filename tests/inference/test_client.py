@@ -183,6 +183,20 @@ async def test_the_context_limit_of_llama_cpp_has_openais_code(
     assert caught.value.code == "context_length_exceeded"
 
 
+async def test_an_image_for_a_model_that_sees_none_is_the_requests_fault(
+    client: UpstreamClient, upstream: OpenAIUpstream
+) -> None:
+    words = "image input is not supported - hint: if this is unexpected, you may need to provide the mmproj"
+    upstream.always(Failure(500, words))
+    asked = provider(upstream.url)
+    with pytest.raises(UpstreamError) as caught:
+        await client.complete(asked, CHAT, BODY)
+    error = caught.value
+    assert (error.status, error.param, error.message) == (400, "messages", words)
+    assert len(upstream.calls) == 1
+    assert client.selector.is_healthy(asked, asked.endpoints[0])
+
+
 async def test_a_provider_that_is_not_there(client: UpstreamClient) -> None:
     async with OpenAIUpstream() as gone:
         asked = provider(gone.url, attempts=2)

@@ -119,6 +119,20 @@ async def test_a_bad_request_is_refused_in_the_engines_words(
     assert "messages" in caught.value.message
 
 
+async def test_an_image_is_a_bad_request_to_a_model_that_sees_none(
+    client: UpstreamClient, engine: RunningEngine
+) -> None:
+    # One pixel.
+    pixel = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+    parts = [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": pixel}}]
+    request = orjson.dumps({"messages": [{"role": "user", "content": parts}], "max_tokens": 4})
+    for ask in (client.complete, client.stream):
+        with pytest.raises(UpstreamError) as caught:
+            await ask(provider(engine), CHAT, request)
+        assert (caught.value.status, caught.value.code) == (400, "unsupported_content")
+        assert "image input is not supported" in caught.value.message
+
+
 async def test_slots_answer_side_by_side_and_the_rest_waits(
     client: UpstreamClient, session: aiohttp.ClientSession, engine: RunningEngine
 ) -> None:
