@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy import func
 from sqlmodel import col, select, update
@@ -122,16 +123,26 @@ async def register_provider(
 
 async def update_provider(
     session: AsyncSession, row: Provider, changes: Mapping[str, Any], secrets: ProviderSecrets
-) -> None:
+) -> bool:
     """Change what is given: columns by name, and `api_key`, whose empty value removes the key.
 
     Switching a provider off switches its models off too; they stay off when it is switched on.
+    A key that nobody can read any more must not go to a host that it was not given for: an
+    address with another origin removes the stored key, unless the changes bring one.
+
+    Returns:
+        Whether the stored key was removed for that reason.
 
     Raises:
         Conflict: The provider belongs to the settings.
     """
     _refuse_described(row)
-    for name, value in changes.items():
+    key_stays = (
+        "api_key" in changes
+        or not row.encrypted_api_key
+        or _origins(changes.get("endpoints", row.endpoints)) <= _origins(row.endpoints)
+    )
+    for name, value in {**changes, **({} if key_stays else {"api_key": ""})}.items():
         if name == "api_key":
             row.encrypted_api_key = secrets.encrypt(value)
             row.api_key_hint = key_hint(value)
@@ -143,6 +154,13 @@ async def update_provider(
         await session.exec(
             update(ProviderModel).where(col(ProviderModel.provider_id) == row.id).values(active=False)
         )
+    return not key_stays
+
+
+def _origins(endpoints: Sequence[Mapping[str, Any]]) -> set[tuple[str, str | None, int]]:
+    """Scheme, host and port of each address (RFC 6454)."""
+    split = [urlsplit(endpoint["url"]) for endpoint in endpoints]
+    return {(url.scheme, url.hostname, url.port or (443 if url.scheme == "https" else 80)) for url in split}
 
 
 async def delete_provider(session: AsyncSession, row: Provider) -> None:

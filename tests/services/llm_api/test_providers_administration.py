@@ -168,6 +168,27 @@ async def test_a_provider_is_changed_in_part(
     assert row == ("",)
 
 
+async def test_a_stored_key_does_not_move_to_another_host(
+    admin: httpx.AsyncClient, registered: dict[str, Any], other: OpenAIUpstream, platform: Platform
+) -> None:
+    path = f"{PROVIDERS}/{registered['id']}"
+
+    def known_key() -> str:
+        [found] = [
+            row for row in platform.serving.registry.providers if row.row.public_id == registered["id"]
+        ]
+        return found.upstream.endpoints[0].api_key
+
+    within = await admin.patch(path, json={"base_url": f"{other.url}/deeper"})
+    assert "api_key_removed" not in within.json() and known_key() == KEY
+    along = await admin.patch(path, json={"base_url": "http://two.example/v1", "api_key": "new"})
+    assert "api_key_removed" not in along.json() and known_key() == "new"
+    added = await admin.patch(path, json={"endpoints": "http://two.example/v1, http://two.example:81/v1"})
+    assert added.json()["api_key_removed"] is True and known_key() == ""
+    again = await admin.patch(path, json={"base_url": "https://two.example/v1"})
+    assert "api_key_removed" not in again.json()
+
+
 async def test_switching_a_provider_off_takes_its_models_along(
     admin: httpx.AsyncClient, registered: dict[str, Any], platform: Platform
 ) -> None:

@@ -147,13 +147,17 @@ async def read(request: Request, opened: Open, provider_id: str) -> Response:
 async def change(
     opened: Open, provider_id: str, body: Annotated[ProviderChanges, Depends(body_of(ProviderChanges))]
 ) -> Response:
-    """What is left out stays. Switching it off switches its models off too."""
+    """What is left out stays. Switching it off switches its models off too.
+
+    A stored key is removed when the provider moves to another host and no key comes along.
+    """
     async with opened.database.session() as session:
         row = await find_provider(session, provider_id)
-        await update_provider(session, row, _columns(body), opened.serving.secrets)
+        key_removed = await update_provider(session, row, _columns(body), opened.serving.secrets)
         counted = await count_models(session, row)
     await opened.serving.registry.refresh()
-    return OrjsonResponse(_shown(opened, counted))
+    shown = _shown(opened, counted)
+    return OrjsonResponse({**shown, "api_key_removed": True} if key_removed else shown)
 
 
 @router.delete("/{provider_id}", summary="Remove a provider", status_code=204)

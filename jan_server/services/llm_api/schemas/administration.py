@@ -150,6 +150,9 @@ class CountedProviderInfo(ProviderInfo):
     model_active_count: int
     total_models: int | None = Field(None, description="Only with `include_counts=true`.")
     active_models: int | None = None
+    api_key_removed: bool | None = Field(
+        None, description="The stored key did not move along to another host; give one again."
+    )
 
 
 class RegisteredProviderInfo(CountedProviderInfo):
