@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jan_cli.commands.models import sentence
 from jan_cli.configuration import configuration, unusable
 from jan_cli.console import CommandError, invocation, note, print_json, print_table, warn
 
 if TYPE_CHECKING:
+    from jan_server.settings.home import JanHome
     from jan_server.settings.keys import SettingKey
     from jan_server.settings.loading import LoadedSettings, Provenance
 
@@ -223,8 +225,11 @@ def set_(
             "A secret on the command line stays in the shell's history.",
             f"Better: jan config set {setting.key}",
         )
+    home = JanHome(invocation(context).home)
+    if setting.key == "inference.llamacpp.model":
+        text = usable_model(text, home)
     try:
-        changed = set_value(JanHome(invocation(context).home), setting.key, text)
+        changed = set_value(home, setting.key, text)
     except SettingsError as error:
         raise unusable(error) from None
     except (OSError, ValueError) as error:
@@ -357,6 +362,21 @@ def asked_value(setting: SettingKey) -> str:
     if not answer:
         raise CommandError(f"{setting.key} got no value.")
     return answer
+
+
+def usable_model(text: str, home: JanHome) -> str:
+    """The model as the settings keep it: a name that is known here, or the whole path of a file.
+
+    Raises:
+        CommandError: There is no such model here.
+    """
+    from jan_server.inference.model_sources import usable_reference
+    from jan_server.inference.model_store import ModelMissingError, ModelStore
+
+    try:
+        return usable_reference(text, ModelStore(home.models))
+    except ModelMissingError as error:
+        raise CommandError(f"inference.llamacpp.model: {error.message}.", sentence(error.remedy)) from None
 
 
 def tell_change(setting: SettingKey, file: Path, origin: Provenance) -> None:

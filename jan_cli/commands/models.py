@@ -38,6 +38,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def list_models(context: typer.Context, as_json: AsJson = False) -> None:
     """Show the models that are here, and the built-in one even when it is not.
 
+    ID is what requests call a model, and MODEL what this command and the settings call it.
+
     Example: jan models list --json
     """
     from jan_server.inference import builtin_model
@@ -51,10 +53,11 @@ def list_models(context: typer.Context, as_json: AsJson = False) -> None:
         print_json(rows)
         return
     print_table(
-        ("MODEL", "SIZE", "FORMAT", "CONTEXT", "LICENCE", "STATE"),
+        ("MODEL", "ID", "SIZE", "FORMAT", "CONTEXT", "LICENCE", "STATE"),
         [
             (
                 row["name"],
+                row["id"],
                 f"{row['size'] / 1e6:,.0f} MB",
                 " ".join(filter(None, (row["architecture"], row["quantisation"]))),
                 row["context_length"] or "",
@@ -95,6 +98,7 @@ def pull(
     if not model and is_path(used):
         raise CommandError(f"The engine uses the file {used} where it is.", "Say which model to pull.")
     store = model_store(context)
+    before = store.find(name or reference)
     try:
         with progress_bar(f"Fetching {reference}") as progress:
             stored = fetch_model(reference, store, progress, name=name)
@@ -103,7 +107,8 @@ def pull(
     if as_json:
         print_json(description(store, stored, used))
         return
-    stdout.print(f"{stored.name} is here ({stored.size / 1e6:,.0f} MB{licence_note(stored)}).")
+    word = "was here already" if before is not None and before == stored else "is here"
+    stdout.print(f"{stored.name} {word} ({stored.size / 1e6:,.0f} MB{licence_note(stored)}).")
     if stored.name != used:
         note(f"Let the engine use it: jan config set inference.llamacpp.model {stored.name}")
 
@@ -144,10 +149,12 @@ def model_store(context: typer.Context) -> ModelStore:
 def description(store: ModelStore, model: StoredModel, used: str) -> dict[str, Any]:
     """All that is known of a model, for a table or for JSON."""
     from jan_server.inference.gguf import InvalidGgufError
+    from jan_server.services.llm_api.model_ids import public_model_id
 
     path = store.path(model)
     row: dict[str, Any] = {
         "name": model.name,
+        "id": public_model_id(model.name, "jan"),
         "present": path.is_file(),
         "used": model.name == used,
         "size": model.size,

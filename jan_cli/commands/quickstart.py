@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from jan_server.settings.tree import Settings
 
 
+BUILTIN_MODEL = "inference.llamacpp.model"
+"""The setting that names the model of the built-in engine."""
+
+
 class Provider(StrEnum):
     """Where answers come from."""
 
@@ -156,7 +160,7 @@ def command(
     home = JanHome(invocation(context).home)
     try:
         before = load_settings(home, combinations=False).settings
-        answers = answer(earlier_answers(before), before, given, ask=not yes, check=check)
+        answers = answer(earlier_answers(before), before, given, home, ask=not yes, check=check)
         prepared = plan(home, answers, os.environ)
         write(home, prepared)
     except SettingsError as error:
@@ -166,20 +170,25 @@ def command(
     tell(home, answers, prepared, as_json=json)
 
 
-def answer(answers: Answers, settings: Settings, given: dict[str, Any], *, ask: bool, check: bool) -> Answers:
+def answer(
+    answers: Answers, settings: Settings, given: dict[str, Any], home: JanHome, *, ask: bool, check: bool
+) -> Answers:
     """Goes through all questions: a flag answers one, otherwise the user does, or the suggestion holds.
 
     Args:
         answers: The suggestions.
         settings: The present settings, which know further suggestions.
         given: The answers that flags gave.
+        home: The home folder, which knows the models of the built-in engine.
         ask: Whether there is somebody to ask.
         check: Whether a remote provider is asked for its models.
 
     Raises:
         CommandError: An answer is wrong or missing and nobody can be asked.
     """
-    from jan_server.settings.questions import QUESTIONS, answered, complaint
+    from jan_server.inference.model_sources import usable_reference
+    from jan_server.inference.model_store import ModelStore
+    from jan_server.settings.questions import QUESTIONS, answered
 
     used = {"identity"}
     if ask:
@@ -194,31 +203,46 @@ def answer(answers: Answers, settings: Settings, given: dict[str, Any], *, ask: 
         if question.name in given:
             value = plain_answer(given[question.name])
         elif ask:
-            value = asked(question, suggestion)
+            value = asked(question, suggestion, home)
         else:
             value = suggestion
-        if wrong := complaint(question, value):
+        if wrong := objection(question, value, home):
             reason = "is needed" if value == "" else wrong
             raise CommandError(
                 f"{question.flag}: {reason}.", f"{question.text}. Give it with {question.flag}."
             )
+        if question.setting == BUILTIN_MODEL:
+            value = usable_reference(value, ModelStore(home.models))
         answers = answered(answers, question.name, value, settings)
         if question.name == "remote_api_key" and check:
-            answers = checked(answers, given, ask=ask)
+            answers = checked(answers, given, home, ask=ask)
     for name in given:
         if name not in used:
             warn(f"--{name.replace('_', '-')} has no effect with these answers.")
     return answers
 
 
-def asked(question: Question, suggestion: Any) -> Any:
+def objection(question: Question, value: Any, home: JanHome) -> str:
+    """Says what is wrong with an answer; empty if nothing is."""
+    from jan_server.inference.model_sources import usable_reference
+    from jan_server.inference.model_store import ModelMissingError, ModelStore
+    from jan_server.settings.questions import complaint
+
+    wrong = complaint(question, value)
+    if not wrong and question.setting == BUILTIN_MODEL:
+        try:
+            usable_reference(value, ModelStore(home.models))
+        except ModelMissingError as error:
+            return f"{error.message}; {error.remedy}"
+    return wrong
+
+
+def asked(question: Question, suggestion: Any, home: JanHome) -> Any:
     """Asks one question until the answer is possible."""
     from getpass import getpass
 
     from rich.markup import escape
     from rich.prompt import Confirm, Prompt
-
-    from jan_server.settings.questions import complaint
 
     text = f"\n{escape(question.text)}"
     if question.kind == "switch":
@@ -235,7 +259,7 @@ def asked(question: Question, suggestion: Any) -> Any:
             value = Prompt.ask(
                 text, console=stderr, default=suggestion or "", show_default=bool(suggestion)
             ).strip()
-        wrong = complaint(question, value)
+        wrong = objection(question, value, home)
         if not wrong:
             return value
         stderr.print(f"  [red]{escape(wrong)}[/red]")
@@ -260,7 +284,7 @@ def asked_choice(question: Question, suggestion: str) -> str:
         stderr.print(f"  [red]must be a number from 1 to {len(names)}, or one of the names[/red]")
 
 
-def checked(answers: Answers, given: dict[str, Any], *, ask: bool) -> Answers:
+def checked(answers: Answers, given: dict[str, Any], home: JanHome, *, ask: bool) -> Answers:
     """Asks the remote provider for its models; address and key are asked again until it answers.
 
     Raises:
@@ -286,8 +310,8 @@ def checked(answers: Answers, given: dict[str, Any], *, ask: bool) -> Answers:
             stderr.print(f"  [red]{escape(reason)}[/red]")
             answers = replace(
                 answers,
-                remote_url=asked(questions["remote_url"], answers.remote_url),
-                remote_api_key=asked(questions["remote_api_key"], answers.remote_api_key),
+                remote_url=asked(questions["remote_url"], answers.remote_url, home),
+                remote_api_key=asked(questions["remote_api_key"], answers.remote_api_key, home),
             )
         else:
             more = f" and {len(models) - 3} more" if len(models) > 3 else ""

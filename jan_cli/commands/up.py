@@ -211,13 +211,32 @@ def _announce(state: StackState, settings: Settings, home: Path, *, as_json: boo
     if gateway is not None:
         base = settings.infrastructure.gateway.public_url.rstrip("/")
         stdout.print(f"Jan Server is ready at [bold]{base}[/bold]  (API documentation: {base}/api/swagger)")
-        stdout.print("\nTry it:\n")
-        stdout.print(sample_request(base, _built_in_model(settings, home)), markup=False)
-        stdout.print()
+        _suggest_request(state, settings, home, base)
     else:
         stdout.print("Ready.")
     how = "jan status · jan logs -f · jan down" if detached else "Ctrl-C stops it · jan status · jan logs -f"
     stdout.print(how, style="dim")
+
+
+def _suggest_request(state: StackState, settings: Settings, home: Path, base: str) -> None:
+    """Print a request that works, or what is missing before one can."""
+    from jan_server.stack.catalogue import INFERENCE
+
+    inference = state.part(INFERENCE.name)
+    model = _built_in_model(settings, home)
+    if inference is None:
+        stdout.print(
+            "\nNothing answers chats yet: the engine was not asked for. All of it: jan down && jan up\n"
+        )
+    elif inference.phase is not Phase.READY or (settings.inference.provider == "builtin" and not model):
+        stdout.print(
+            "\nNothing answers chats yet; the warning above says what is missing. The engine starts as\n"
+            "soon as its model is there (jan status); after another setting: jan down && jan up\n"
+        )
+    else:
+        stdout.print("\nTry it:\n")
+        stdout.print(sample_request(base, model), markup=False)
+        stdout.print()
 
 
 def sample_request(base: str, model: str = "") -> str:
@@ -248,14 +267,16 @@ def _extracted(name: str) -> str:
 
 
 def _built_in_model(settings: Settings, home: Path) -> str:
-    """The id of the built-in engine's model, or nothing when answers come from elsewhere."""
+    """The id under which the platform lists the engine's model; nothing when answers come from elsewhere."""
     from jan_server.inference.model_sources import find_model
     from jan_server.inference.model_store import ModelMissingError, ModelStore
+    from jan_server.services.llm_api.model_ids import public_model_id
 
     if settings.inference.provider != "builtin":
         return ""
     try:
-        return find_model(settings.inference.llamacpp.model, ModelStore(JanHome(home).models))[0]
+        name, _ = find_model(settings.inference.llamacpp.model, ModelStore(JanHome(home).models))
+        return public_model_id(name, "jan")
     except ModelMissingError:
         return ""
 

@@ -36,6 +36,7 @@ from jan_server.inference.model_store import (
 HUB = "https://huggingface.co"
 
 _READ_SECONDS = 30.0
+_BACK = "jan config unset inference.llamacpp.model"
 _OFFLINE = "check the network, or bring the file yourself: jan models pull /path/to/model.gguf"
 
 
@@ -53,7 +54,8 @@ def find_model(reference: str, store: ModelStore) -> tuple[str, Path]:
         path = Path(reference).expanduser()
         if not path.is_file():
             raise ModelMissingError(
-                f"the model file {path} is not there", "correct inference.llamacpp.model in jan.yaml"
+                f"the model file {path} is not there",
+                f"put it there, or go back to the built-in model: {_BACK}",
             )
         return model_name(path), path
     model = store.find(reference)
@@ -63,9 +65,26 @@ def find_model(reference: str, store: ModelStore) -> tuple[str, Path]:
         known = ", ".join(entry.name for entry in store.models()) or "none"
         raise ModelMissingError(
             f"there is no model {reference!r} here (there are: {known})",
-            "run `jan models pull`, or correct inference.llamacpp.model in jan.yaml",
+            f"fetch it: jan models pull REFERENCE; or go back to the built-in model: {_BACK}",
         )
     return model.name, store.path(model)
+
+
+def usable_reference(reference: str, store: ModelStore) -> str:
+    """A reference as the settings keep it: a path in full, so that it means the same in every folder.
+
+    Args:
+        reference: A name that the store knows, the built-in model's (it may come later), or the path of a
+            GGUF file.
+        store: The models of this installation.
+
+    Raises:
+        ModelMissingError: The engine could not use it; the text says what to do.
+    """
+    if reference == builtin_model.NAME:
+        return reference
+    name, path = find_model(reference, store)
+    return str(path.absolute()) if is_path(reference) else name
 
 
 def fetch_model(

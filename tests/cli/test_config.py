@@ -176,6 +176,7 @@ def test_set_warns_when_the_environment_hides_the_new_value(
         (("inference.provider", "remote"), "inference.remote.url: is needed"),
         (("services.llm-api.http-port",), "The value of services.llm_api.http_port is missing"),
         (("services.llm-api", "3"), "is a section; name one key in it"),
+        (("inference.llamacpp.model", "nosuch"), "inference.llamacpp.model: there is no model 'nosuch' here"),
     ],
 )
 def test_set_refuses_nonsense_and_writes_nothing(

@@ -218,6 +218,8 @@ def test_a_variable_of_the_environment_that_hides_an_answer_is_named(
     ("flags", "said"),
     [
         (("--yes", "--provider", "remote"), "--remote-url: is needed"),
+        (("--yes", "--model", "nosuch"), "--model: there is no model 'nosuch' here"),
+        (("--yes", "--model", "/none/model.gguf"), "--model: the model file /none/model.gguf is not there"),
         (("--yes", "--search", "serper"), "--search-api-key: is needed"),
         (("--yes", "--media", "s3"), "--s3-endpoint: is needed"),
         (("--yes", "--listen-address", "not an address"), "--listen-address: is not of the right form"),
@@ -325,6 +327,30 @@ def test_at_a_terminal_questions_are_asked_secrets_do_not_echo_and_a_wrong_key_i
     settings = loaded(home).settings
     assert settings.inference.remote.api_key.get_secret_value() == "right-key"
     assert settings.meta.profiles == ("remote", "monitoring")
+
+
+def test_a_model_that_is_not_there_is_asked_for_again(home: Path) -> None:
+    terminal = Terminal(
+        home,
+        [
+            "--provider",
+            "builtin",
+            "--search",
+            "none",
+            "--no-memory",
+            "--media",
+            "local",
+            "--no-realtime",
+            "--no-monitoring",
+        ],
+    )
+    terminal.answer("Model", "nosuch")
+    terminal.expect("there is no model 'nosuch' here")
+    terminal.answer("Model", "smollm2-135m-instruct")
+    terminal.answer("Address to listen on", "")
+    code, screen = terminal.finish()
+
+    assert code == 0, screen
 
 
 def test_earlier_answers_are_the_suggestions_and_enter_keeps_a_secret(quickstart: Jan, home: Path) -> None:

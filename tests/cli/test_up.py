@@ -128,11 +128,23 @@ def test_mistakes_are_found_before_anything_starts(stack_home: StackHome) -> Non
     assert not (stack_home.home / "run/state.json").exists()
 
 
+def test_no_request_is_promised_while_the_model_is_missing(stack_home: StackHome) -> None:
+    with (stack_home.home / "jan.yaml").open("a") as settings:
+        settings.write("inference: {llamacpp: {model: gone}}\n")
+    shown = stack_home.jan("up", "-d")
+    assert shown.returncode == 0, shown.stderr
+    assert "there is no model 'gone' here" in shown.stderr
+    assert "jan config unset inference.llamacpp.model" in shown.stderr
+    assert "Nothing answers chats yet" in shown.stdout
+    assert "Try it" not in shown.stdout
+
+
 def test_the_request_that_is_printed_works_when_it_is_pasted(stack_home: StackHome) -> None:
     give_builtin_model(stack_home.home)
     shown = stack_home.must("up", "-d")
     assert f"Jan Server is ready at http://127.0.0.1:{stack_home.ports['gateway']}" in shown
     sample = shown.partition("Try it:\n")[2].partition("\njan status")[0]
+    assert '"model": "jan/smollm2-135m-instruct"' in sample
     answer = subprocess.run(["bash", "-ec", sample], capture_output=True, text=True, check=True)
     assert json.loads(answer.stdout)["choices"][0]["message"]["content"]
 
