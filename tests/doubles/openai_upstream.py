@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 import struct
 import time
 from collections import deque
@@ -28,6 +29,16 @@ import orjson
 from aiohttp import web
 
 JSON_TYPE = "application/json"
+
+
+@dataclass(frozen=True)
+class FormPart:
+    """One part of a form as the upstream received it."""
+
+    name: str
+    content: bytes
+    filename: str | None = None
+    content_type: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,25 @@ class Call:
     @property
     def json(self) -> Any:
         return orjson.loads(self.body)
+
+    @property
+    def form(self) -> list[FormPart]:
+        """The parts of a form, in their order."""
+        boundary = self.headers["Content-Type"].partition("boundary=")[2].encode()
+        parts = []
+        for part in self.body.split(b"--" + boundary)[1:-1]:
+            head, _, content = part.partition(b"\r\n\r\n")
+            told = dict(re.findall(r'(\w+)="([^"]*)"', head.decode()))
+            content_type = re.search(r"Content-Type: (\S+)", head.decode())
+            parts.append(
+                FormPart(
+                    told["name"],
+                    content.removesuffix(b"\r\n"),
+                    told.get("filename"),
+                    content_type[1] if content_type else "",
+                )
+            )
+        return parts
 
 
 class Behaviour(Protocol):
@@ -404,6 +434,7 @@ class OpenAIUpstream:
         model_lists: how often GET /v1/models was asked.
         live: calls being answered right now.
         peak: the most calls that were being answered at the same moment.
+        received: how many bytes of bodies came in, those of calls that are still coming in included.
         cancelled: calls whose client went away before the answer ended.
         api_key: when set, calls without this bearer key get OpenAI's 401.
     """
@@ -415,6 +446,7 @@ class OpenAIUpstream:
         self.model_lists = 0
         self.live = 0
         self.peak = 0
+        self.received = 0
         self.cancelled = 0
         self.port = 0
         self._constant: Behaviour = Answer()
@@ -446,7 +478,7 @@ class OpenAIUpstream:
         self._constant = Answer()
         self._scripted.clear()
         self.calls.clear()
-        self.model_lists = self.peak = self.cancelled = 0
+        self.model_lists = self.peak = self.received = self.cancelled = 0
 
     async def wait_until(self, condition: Callable[[], bool], *, seconds: float = 5.0) -> None:
         """Waits until `condition` holds; fails the test when it does not within `seconds`."""
@@ -504,13 +536,20 @@ class OpenAIUpstream:
         ]
         return web.Response(body=orjson.dumps({"object": "list", "data": data}), content_type=JSON_TYPE)
 
+    async def _body(self, request: web.Request) -> bytes:
+        parts = []
+        while chunk := await request.content.readany():
+            self.received += len(chunk)
+            parts.append(chunk)
+        return b"".join(parts)
+
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         call = Call(
             method=request.method,
             path=request.path,
             query=request.query_string,
             headers=request.headers.copy(),
-            body=await request.read(),
+            body=await self._body(request),
         )
         self.calls.append(call)
         refused = self._refused(request)

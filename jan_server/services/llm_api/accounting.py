@@ -29,8 +29,10 @@ from sqlalchemy.exc import DataError
 from jan_server.database.engine import Database
 from jan_server.http.errors import ApiError
 from jan_server.services.llm_api.background import repeating
+from jan_server.services.llm_api.disconnect import CallerGone
 from jan_server.services.llm_api.models import OfferedModel
 from jan_server.services.llm_api.prices import Prices
+from jan_server.services.llm_api.refusals import Refusal
 from jan_server.services.llm_api.tables.token_usage import TOKEN_USAGE
 from jan_server.services.llm_api.token_counts import TokenCounts
 from jan_server.services.llm_api.usage_journal import JournalFile, left_files, new_file
@@ -174,6 +176,10 @@ def failure_status(failure: BaseException | None) -> int:
     """The status that a call with this failure came to."""
     if isinstance(failure, ApiError):
         return failure.status
+    if isinstance(failure, Refusal):
+        return 400
+    if isinstance(failure, CallerGone):
+        return CALLER_GONE
     return 500 if isinstance(failure, Exception) else CALLER_GONE
 
 

@@ -33,6 +33,7 @@ from jan_server.services.llm_api.request_limit import RequestLimit
 from jan_server.services.llm_api.resources import Resources
 from jan_server.services.llm_api.routes import (
     api_keys,
+    audio,
     audit_logs,
     auth,
     branches,
@@ -150,6 +151,9 @@ def add_routes(app: FastAPI) -> None:
         app, "/v1/chat/completions", chat.create_chat_completion, methods=["POST"], **chat.CHAT_DOCUMENT
     )
     for path, endpoint, document in (
+        ("/v1/audio/speech", audio.create_speech, audio.SPEECH_DOCUMENT),
+        ("/v1/audio/transcriptions", audio.create_transcription, audio.TRANSCRIPTION_DOCUMENT),
+        ("/v1/audio/translations", audio.create_translation, audio.TRANSLATION_DOCUMENT),
         ("/v1/completions", completions.create_completion, completions.DOCUMENT),
         ("/v1/embeddings", embeddings.create_embeddings, embeddings.DOCUMENT),
         ("/v1/moderations", moderations.create_moderation, moderations.DOCUMENT),
@@ -201,11 +205,11 @@ def open_resources(context: ServiceContext) -> Resources:
         started_at=now(),
         database=database,
         client=context.client,
+        trusted_proxies=parse_networks(settings.infrastructure.gateway.trusted_ips),
         users=UserDirectory(database),
         identity=identity,
         accounts=accounts,
         key_check=KeyCheck(database, accounts, grace_seconds=llm_api.api_key.grace.total_seconds()),
-        trusted_proxies=parse_networks(settings.infrastructure.gateway.trusted_ips),
         guest_quota=GuestQuota(llm_api.guest_logins_per_hour),
         admin_limit=RequestLimit(llm_api.admin_requests_per_minute),
         public_share_limit=RequestLimit(llm_api.conversations.public_reads_per_minute),

@@ -46,11 +46,13 @@ def parsed(model: type[Model], value: dict[str, Any]) -> Model:
         raise RequestValidationError(failure.errors(include_url=False)) from failure
 
 
-def documented(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
+def documented(
+    model: type[BaseModel], *, required: bool = True, media_type: str = "application/json"
+) -> dict[str, Any]:
     """The `openapi_extra` of a route whose body is `model`."""
     schema = model.model_json_schema(ref_template=_DEFINITION + "{model}")
     schema = _inlined(schema, schema.pop("$defs", {}))
-    return {"requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}}
+    return {"requestBody": {"required": required, "content": {media_type: {"schema": schema}}}}
 
 
 def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:

@@ -1,0 +1,129 @@
+"""`POST /v1/audio/transcriptions`, `/v1/audio/translations` and `/v1/audio/speech`.
+
+Source: OpenAI API reference, "Audio".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Send
+
+from jan_server.http.multipart import read_form
+from jan_server.services.llm_api.audio import (
+    SPEECH,
+    TRANSCRIPTIONS,
+    TRANSLATIONS,
+    begin_speech,
+    parse_speech_request,
+)
+from jan_server.services.llm_api.audio_upload import AudioUpload
+from jan_server.services.llm_api.context_window import text_tokens
+from jan_server.services.llm_api.resources import resources
+from jan_server.services.llm_api.routes.body import documented
+from jan_server.services.llm_api.routes.routed import (
+    UPSTREAM_ERRORS,
+    RoutedResponse,
+    json_body,
+    note,
+    origin_of,
+    send_answer,
+)
+from jan_server.services.llm_api.schemas.audio import (
+    SpeechRequest,
+    Transcription,
+    TranscriptionForm,
+    TranslationForm,
+)
+from jan_server.services.llm_api.schemas.error import errors
+
+_TEXTS: dict[str, Any] = {
+    "model": Transcription,
+    "description": "The text, in the form that `response_format` asks for; with `stream` as events.",
+    "content": {"text/plain": {}, "text/event-stream": {}},
+}
+
+TRANSCRIPTION_DOCUMENT: dict[str, Any] = {
+    "tags": ["audio"],
+    "summary": "Transcribe a recording",
+    "openapi_extra": documented(TranscriptionForm, media_type="multipart/form-data"),
+    "responses": {200: _TEXTS, **UPSTREAM_ERRORS, **errors(413)},
+}
+TRANSLATION_DOCUMENT: dict[str, Any] = {
+    "tags": ["audio"],
+    "summary": "Translate a recording into English",
+    "openapi_extra": documented(TranslationForm, media_type="multipart/form-data"),
+    "responses": {200: _TEXTS, **UPSTREAM_ERRORS, **errors(413)},
+}
+SPEECH_DOCUMENT: dict[str, Any] = {
+    "tags": ["audio"],
+    "summary": "Create speech",
+    "openapi_extra": documented(SpeechRequest),
+    "responses": {
+        200: {
+            "description": "The sound as it is made; with `stream_format: sse` as events.",
+            "content": {
+                "audio/mpeg": {"schema": {"type": "string", "format": "binary"}},
+                "text/event-stream": {},
+            },
+        },
+        **UPSTREAM_ERRORS,
+    },
+}
+
+
+async def create_transcription(request: Request) -> Response:
+    """Write down what is said in a recording. `model` should stand in front of `file`."""
+    return await _listen(request, TRANSCRIPTIONS)
+
+
+async def create_translation(request: Request) -> Response:
+    """Write down in English what is said in a recording. `model` should stand in front of `file`."""
+    return await _listen(request, TRANSLATIONS)
+
+
+async def _listen(request: Request, path: str) -> Response:
+    origin = await origin_of(request)
+    upload = await AudioUpload.open(read_form(request))
+    calls = resources(request).serving.calls
+
+    async def work(send: Send) -> None:
+        try:
+            model = await calls.choose(upload.model)
+            note(request, model.id, stream=upload.stream)
+            upload.address(model.provider_model_id)
+            call = calls.call(
+                model, path, upload, origin, stream=upload.stream, content_type=upload.content_type
+            )
+            await send_answer(send, call, await calls.begin(call))
+        finally:
+            upload.close()
+
+    return RoutedResponse(work, body_read=upload.ended.wait)
+
+
+async def create_speech(request: Request) -> Response:
+    """Say a text. The sound is passed on while it is made."""
+    origin = await origin_of(request)
+    body = await json_body(request)
+    asked = parse_speech_request(body)
+    calls = resources(request).serving.calls
+
+    async def work(send: Send) -> None:
+        model = await calls.choose(asked)
+        note(request, model.id, stream=True)
+        body["model"] = model.provider_model_id
+        call = calls.call(
+            model,
+            SPEECH,
+            orjson.dumps(body),
+            origin,
+            stream=True,
+            estimate=lambda: text_tokens(body["input"]),
+        )
+        await send_answer(send, call, await begin_speech(calls, call))
+
+    return RoutedResponse(work)
