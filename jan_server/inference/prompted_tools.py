@@ -24,6 +24,10 @@ from jan_server.inference.prompted_answer import AnswerReader, PromptedTools
 
 _MEMBERS_FOR_NATIVE_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
 _NO_ARGUMENTS = {"type": "object", "properties": {}, "additionalProperties": False}
+_NO_SCHEMAS = frozenset({"const", "enum", "default", "examples", "required"})
+_LIMITS_OF_TEXTS = frozenset({"const", "enum", "format", "maxLength", "pattern"})
+_LONGEST_TEXT = 500
+_LONGEST_LIST = 10
 _RESULT = "Result of the tool"
 
 
@@ -34,11 +38,15 @@ def needs_prompt(body: Mapping[str, Any]) -> bool:
     )
 
 
-def prompt_tools(body: Mapping[str, Any]) -> tuple[dict[str, Any], PromptedTools | None]:
+def prompt_tools(
+    body: Mapping[str, Any], *, bounded: bool = False
+) -> tuple[dict[str, Any], PromptedTools | None]:
     """The request without native tools, and how to read its answer.
 
     Args:
         body: A checked chat completion request.
+        bounded: Whether texts and lists in arguments get a limit where their schema sets none: the
+            smallest models would not come to an end.
 
     Returns:
         The body to send, and None when the answer is to be relayed as it is (no function is
@@ -62,6 +70,10 @@ def prompt_tools(body: Mapping[str, Any]) -> tuple[dict[str, Any], PromptedTools
         answers_in_json=answer is not None and answer != {"type": "string"},
     )
     sent["messages"] = _with_description(sent["messages"], functions, may_answer=may_answer)
+    if bounded:
+        functions = [
+            {**function, "parameters": _bounded(function.get("parameters"))} for function in functions
+        ]
     sent["response_format"] = {
         "type": "json_schema",
         "json_schema": {
@@ -84,8 +96,9 @@ def _choose(functions: list[dict[str, Any]], choice: Any) -> tuple[list[dict[str
     kind = choice.get("type") if isinstance(choice, Mapping) else None
     if kind == "function":
         return _named(functions, [choice]), False
-    if kind == "allowed_tools" and isinstance(allowed := choice.get("allowed_tools"), Mapping):
-        return _named(functions, allowed.get("tools") or ()), allowed.get("mode") != "required"
+    allowed = choice.get("allowed_tools") if kind == "allowed_tools" else None
+    if isinstance(allowed, Mapping) and isinstance(allowed.get("tools"), list):
+        return _named(functions, allowed["tools"]), allowed.get("mode") != "required"
     raise invalid_request(
         "tool_choice must be `none`, `auto`, `required` or an object that names a function",
         param="tool_choice",
@@ -99,7 +112,7 @@ def _named(functions: list[dict[str, Any]], wanted: Sequence[Any]) -> list[dict[
     for entry in wanted:
         function = entry.get("function") if isinstance(entry, Mapping) else None
         name = function.get("name") if isinstance(function, Mapping) else None
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             raise invalid_request(
                 f"tool_choice names {name!r}, which is not among the functions of `tools`",
                 param="tool_choice",
@@ -137,6 +150,24 @@ def arguments_schema(function: Mapping[str, Any]) -> Mapping[str, Any]:
     if isinstance(parameters, Mapping) and parameters.get("type", "object") == "object":
         return {"type": "object", **parameters}
     return {"type": "object"}
+
+
+def _bounded(schema: Any) -> Any:
+    """The schema with a limit for every text and list that has none."""
+    if isinstance(schema, list):
+        return [_bounded(entry) for entry in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    bounded = {name: entry if name in _NO_SCHEMAS else _bounded(entry) for name, entry in schema.items()}
+    if schema.get("type") == "string" and schema.keys().isdisjoint(_LIMITS_OF_TEXTS):
+        bounded["maxLength"] = _at_least(_LONGEST_TEXT, schema.get("minLength"))
+    elif schema.get("type") == "array" and "maxItems" not in schema:
+        bounded["maxItems"] = _at_least(_LONGEST_LIST, schema.get("minItems"))
+    return bounded
+
+
+def _at_least(limit: int, least: Any) -> int:
+    return max(limit, least) if isinstance(least, int) else limit
 
 
 def _form(**members: Any) -> dict[str, Any]:

@@ -84,7 +84,16 @@ def test_with_none_the_tools_are_neither_told_nor_read() -> None:
     assert sent == {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "temperature": 0}
 
 
-@pytest.mark.parametrize("choice", ["banana", {"type": "function", "function": {"name": "nobody"}}, {}])
+@pytest.mark.parametrize(
+    "choice",
+    [
+        "banana",
+        {"type": "function", "function": {"name": "nobody"}},
+        {},
+        {"type": "function", "function": {"name": []}},
+        {"type": "allowed_tools", "allowed_tools": {"tools": 7}},
+    ],
+)
 def test_a_choice_that_cannot_be_is_refused(choice: Any) -> None:
     with pytest.raises(ApiError) as caught:
         prompt_tools(request(tool_choice=choice))
@@ -121,6 +130,26 @@ def test_references_inside_parameters_still_lead_to_their_definitions() -> None:
     for part in found["properties"]["unit"]["$ref"].split("/")[1:]:
         schema = schema[part]
     assert schema == {"enum": ["C", "F"]}
+
+
+def test_the_smallest_models_get_limits_where_the_schema_sets_none() -> None:
+    properties = {
+        "free": {"type": "string"},
+        "short": {"type": "string", "maxLength": 5},
+        "list": {"type": "array", "items": {"type": "string"}},
+        "type": {"const": {"type": "string"}},
+    }
+    tool = {
+        "type": "function",
+        "function": {"name": "f", "parameters": {"type": "object", "properties": properties}},
+    }
+    sent, _ = prompt_tools(request(tools=[tool], tool_choice="required"), bounded=True)
+    limited = forms(sent)[0]["properties"]["arguments"]["properties"]
+    assert limited["free"]["maxLength"] == limited["list"]["items"]["maxLength"] > 100
+    assert limited["short"]["maxLength"] == 5
+    assert limited["list"]["maxItems"] >= 10
+    assert limited["type"] == {"const": {"type": "string"}}
+    assert "maxItems" not in sent["messages"][0]["content"]
 
 
 def test_a_wanted_layout_of_the_answer_is_kept() -> None:

@@ -98,7 +98,7 @@ def test_its_template_knows_no_tools(model_file: Path) -> None:
 async def test_a_call_is_valid_every_time(
     client: UpstreamClient, provider: Provider, text: str, choice: Any
 ) -> None:
-    sent, reading = prompt_tools(request(text, choice, seed=len(text)))
+    sent, reading = prompt_tools(request(text, choice, seed=len(text)), bounded=True)
     assert reading is not None
     answer = await client.complete(provider, CHAT, orjson.dumps(sent))
     told = orjson.loads(read_completion(answer.body, reading))["choices"][0]

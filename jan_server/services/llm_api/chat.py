@@ -38,7 +38,7 @@ from jan_server.services.llm_api.chat_stream import (
 from jan_server.services.llm_api.exchange_writer import ExchangeWriter
 from jan_server.services.llm_api.message_content import text_of
 from jan_server.services.llm_api.model_registry import ModelRegistry
-from jan_server.services.llm_api.models import OfferedModel
+from jan_server.services.llm_api.models import JAN_KIND, OfferedModel
 from jan_server.services.llm_api.prompt_modules import NOT_APPLIED
 from jan_server.services.llm_api.prompt_orchestration import PromptOrchestration
 from jan_server.services.llm_api.refusals import Invalid
@@ -393,5 +393,5 @@ def _upstream_body(request: ChatRequest, model: OfferedModel) -> tuple[bytes, Pr
         if body.get(name) is None and not (name == "max_tokens" and body.get("max_completion_tokens")):
             body[name] = value
     if model.provider.prompted_tools and needs_prompt(body):
-        body, tools = prompt_tools(body)
+        body, tools = prompt_tools(body, bounded=model.provider.kind == JAN_KIND)
     return orjson.dumps(body), tools
