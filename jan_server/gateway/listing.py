@@ -69,7 +69,7 @@ def route_lines(
                 service=route.service,
                 upstream=addresses(service, file, local_ports, local_host) if service else (),
                 strips=route.strip_path,
-                credentials=" or ".join(word for name, word in CREDENTIALS.items() if name in running),
+                credentials=_credentials(running),
                 limit=_limit(running.get("rate-limiting")),
                 plugins=tuple(running),
             )
@@ -94,6 +94,15 @@ def addresses(
             host, port = local_host, local_ports[host]
         found.append(f"{service.protocol}://{host}:{port}{path}")
     return tuple(found)
+
+
+def _credentials(running: Mapping[str, Plugin]) -> str:
+    asking = (
+        word
+        for name, word in CREDENTIALS.items()
+        if name in running and not getattr(running[name].config, "optional", False)
+    )
+    return " or ".join(asking)
 
 
 def _limit(entity: Plugin | None) -> str:

@@ -86,7 +86,10 @@ async def test_public_paths_ask_for_none_and_stand_one(
     gateway: Running, llm_api: LlmApi, realm: Realm, path: str
 ) -> None:
     assert (await gateway.get(path)).status == 200
-    assert (await gateway.get(path, Authorization="Bearer nonsense", X_API_Key="sk_nonsense")).status == 200
+    credentials = {"Authorization": "Bearer nonsense"}
+    if "/auth/login" not in path:
+        credentials["X_API_Key"] = "sk_nonsense"
+    assert (await gateway.get(path, **credentials)).status == 200
     assert "x-jan-identity" not in llm_api.headers
     assert llm_api.validated == 0
 
@@ -235,11 +238,47 @@ async def test_a_revoked_key_is_refused_from_the_next_request_on(gateway: Runnin
 async def test_what_is_no_key_is_no_credential_and_no_validators_business(
     gateway: Running, llm_api: LlmApi, realm: Realm
 ) -> None:
-    refused(await gateway.get("/v1/models", X_API_Key="hello"), "Unauthorized", "missing_credential")
+    refused(await gateway.get("/v1/models", X_API_Key="hello"), "Invalid API key", "invalid_api_key")
+    refused(await gateway.get("/v1/models", X_API_Key=" "), "Unauthorized", "missing_credential")
     assert llm_api.validated == 0
     headers = {**realm.bearer(), "X-API-Key": "hello"}
     assert (await gateway.ask("GET", "/v1/models", headers=headers)).status == 200
     assert llm_api.headers["x-api-key"] == "hello"
+
+
+@pytest.mark.parametrize("path", ["/auth/me", "/llm/auth/api-keys"])
+@pytest.mark.parametrize("header", ["X-API-Key", "apikey", "Authorization"])
+async def test_on_session_routes_a_key_speaks_for_its_owner(
+    gateway: Running, llm_api: LlmApi, header: str, path: str
+) -> None:
+    value = f"Bearer {GOOD_KEY}" if header == "Authorization" else GOOD_KEY
+    assert (await gateway.ask("GET", path, headers={header: value})).status == 200
+    principal = identity_of(llm_api)
+    assert (principal.subject, principal.method, principal.key_id) == ("user-1", "apikey", "key-of-user-1")
+    assert header.lower() not in llm_api.headers
+
+
+@pytest.mark.parametrize("key", ["sk_unknown", "hello"])
+async def test_on_session_routes_a_key_that_is_not_good_is_refused(
+    gateway: Running, llm_api: LlmApi, key: str
+) -> None:
+    for method, path in (("GET", "/auth/me"), ("POST", "/auth/guest-login")):
+        reply = await gateway.ask(method, path, headers={"X-API-Key": key})
+        refused(reply, "Invalid API key", "invalid_api_key")
+    assert llm_api.asked == 0
+
+
+async def test_on_session_routes_a_token_speaks_for_itself(
+    gateway: Running, llm_api: LlmApi, realm: Realm
+) -> None:
+    # A refresh token may stand there too: only the service knows which it wants.
+    for headers in (realm.bearer(), {**realm.bearer(), "X-API-Key": GOOD_KEY}):
+        assert (await gateway.ask("POST", "/auth/refresh-token", headers=headers)).status == 200
+        assert "x-jan-identity" not in llm_api.headers
+        assert llm_api.headers["authorization"] == headers["Authorization"]
+        assert GOOD_KEY not in str(llm_api.last)
+    both = {**realm.bearer(), "X-API-Key": "sk_unknown"}
+    refused(await gateway.ask("GET", "/auth/me", headers=both), "Invalid API key", "invalid_api_key")
 
 
 async def test_a_token_and_a_key_must_both_hold_and_speak_for_the_same_person(

@@ -2,8 +2,8 @@
 
 Source: contract/gateway.md, section 4.2. Beyond it: keys are also read from
 `Authorization: Bearer sk_…`; a validator that fails is a 502 or 503 and not the caller's
-fault; a request with neither token nor key is refused. Nothing is cached, so a revoked key
-is refused from the next request on.
+fault; a request with neither token nor key is refused, unless the key is `optional`. Nothing is
+cached, so a revoked key is refused from the next request on.
 """
 
 from __future__ import annotations
@@ -39,12 +39,18 @@ REFUSED_STATUSES = frozenset({400, 401, 403, 404, 422})
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The plugin's settings, named as the contract names them; the time limit is in seconds."""
+    """The plugin's settings, named as the contract names them; the time limit is in seconds.
+
+    Attributes:
+        optional: Whether requests without a key go on as they are. A token beside a key then is the
+            service's to verify, and speaks for the caller.
+    """
 
     validation_url: str
     validation_seconds: float
     hide_credentials: bool
     run_on_preflight: bool
+    optional: bool
 
 
 def read(fields: Fields) -> Config:
@@ -54,6 +60,7 @@ def read(fields: Fields) -> Config:
         validation_seconds=fields.whole("validation_timeout", 5000, least=1) / 1000,
         hide_credentials=fields.flag("hide_credentials", True),
         run_on_preflight=fields.flag("run_on_preflight", False),
+        optional=fields.flag("optional", False),
     )
     if not config.validation_url.startswith(("http://", "https://")):
         raise fields.error("validation_url", "an http or https address is expected here")
@@ -67,6 +74,7 @@ class KeycloakApiKey:
     def __init__(self, config: Config, surroundings: Surroundings) -> None:
         self._config = config
         self._call = surroundings.call
+        self._refusals = surroundings.refusals
         # Every key is a key of the realm whose tokens are accepted.
         self._issuer = surroundings.credentials[0].key if surroundings.credentials else ""
 
@@ -78,12 +86,16 @@ class KeycloakApiKey:
         if not keys:
             # A consumer without a principal is the anonymous one that the file asked for.
             if exchange.principal is None and exchange.consumer is None:
-                raise missing_credential()
+                self._refuse_keyless(exchange)
             return None
         if len(keys) > 1:
             raise conflicting_credentials()
-        owner = await self._owner(keys.pop(), exchange.request_id)
+        self._refusals.check(exchange.client_ip)
+        owner = await self._owner(keys.pop(), exchange)
         token_principal = exchange.principal
+        if token_principal is None and self._config.optional and _has_token(exchange.given):
+            self._hide_key(exchange)
+            return None
         if token_principal is None:
             exchange.principal = owner
             exchange.consumer = None
@@ -97,16 +109,25 @@ class KeycloakApiKey:
         self._tell_upstream(exchange, owner)
         return None
 
-    async def _owner(self, key: str, request_id: str) -> Principal:
+    def _refuse_keyless(self, exchange: Exchange) -> None:
+        """Refuse a request that nothing speaks for, where it needs a credential or shows a bad key."""
+        if any(exchange.given.get(name, b"").strip() for name in KEY_HEADERS):
+            if not (self._config.optional and _has_token(exchange.given)):
+                raise invalid_key()
+        elif not self._config.optional:
+            raise missing_credential()
+
+    async def _owner(self, key: str, exchange: Exchange) -> Principal:
         body = orjson.dumps({"api_key": key})
         try:
             status, answer = await self._call(
-                self._config.validation_url, body, request_id, self._config.validation_seconds
+                self._config.validation_url, body, exchange.request_id, self._config.validation_seconds
             )
         except (ApiError, TimeoutError) as failure:
             raise _validator_away() from failure
         if status in REFUSED_STATUSES:
-            raise unauthorized("Invalid API key", code="invalid_api_key")
+            self._refusals.count(exchange.client_ip)
+            raise invalid_key()
         if status != 200:
             raise _validator_away()
         try:
@@ -115,11 +136,7 @@ class KeycloakApiKey:
             raise ApiError(502, "Invalid validation response", code="upstream_error") from failure
 
     def _tell_upstream(self, exchange: Exchange, owner: Principal) -> None:
-        if self._config.hide_credentials:
-            for name in KEY_HEADERS:
-                exchange.remove_header(name)
-            if _bearer_key(exchange.given):
-                exchange.remove_header(b"authorization")
+        self._hide_key(exchange)
         for name, value in (
             (b"x-user-id", owner.user_id),
             (b"x-user-subject", owner.subject),
@@ -127,6 +144,13 @@ class KeycloakApiKey:
             (b"x-user-username", owner.username),
         ):
             exchange.set_header(name, printable(value))
+
+    def _hide_key(self, exchange: Exchange) -> None:
+        if self._config.hide_credentials:
+            for name in KEY_HEADERS:
+                exchange.remove_header(name)
+            if _bearer_key(exchange.given):
+                exchange.remove_header(b"authorization")
 
 
 def presented_keys(given: Mapping[bytes, bytes]) -> set[str]:
@@ -179,9 +203,19 @@ def conflicting_credentials() -> ApiError:
     return unauthorized("conflicting credentials", code="conflicting_credentials")
 
 
+def invalid_key() -> ApiError:
+    """The 401 of a key that is not good."""
+    return unauthorized("Invalid API key", code="invalid_api_key")
+
+
 def printable(text: str) -> bytes:
     """A text as a header value: control characters, which would end the header, become spaces."""
     return "".join(letter if letter.isprintable() else " " for letter in text).encode()
+
+
+def _has_token(given: Mapping[bytes, bytes]) -> bool:
+    credential = bearer(given.get(b"authorization", b"").decode("latin-1"))
+    return bool(credential) and not credential.startswith(KEY_MARK)
 
 
 def _bearer_key(given: Mapping[bytes, bytes]) -> str:
