@@ -28,6 +28,7 @@ def create_app(context: ServiceContext, upstream_apps: Mapping[str, ASGIApp] | N
         ValueError: The secret of the identity header is missing.
     """
     settings = context.settings
+    section = settings.infrastructure.gateway
     return Gateway(
         gateway_file(settings),
         signer=IdentitySigner(settings.identity.header_secret.get_secret_value()),
@@ -35,5 +36,6 @@ def create_app(context: ServiceContext, upstream_apps: Mapping[str, ASGIApp] | N
         apps=upstream_apps or {},
         local_ports=service_ports(settings),
         local_host=local_host(settings.server.listen_address),
-        trusted=read_networks(settings.infrastructure.gateway.trusted_ips, "trusted_ips"),
+        trusted=read_networks(section.trusted_ips, "trusted_ips"),
+        refused_credentials_per_minute=section.refused_credentials if section.rate_limits_enabled else 0,
     )

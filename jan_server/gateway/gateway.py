@@ -19,6 +19,7 @@ from jan_server.gateway.pipeline import Plans
 from jan_server.gateway.plugins.ip_restriction import Network, within
 from jan_server.gateway.plugins.kind import Surroundings
 from jan_server.gateway.redis_pool import RedisPool
+from jan_server.gateway.refused_credentials import RefusedCredentials
 from jan_server.gateway.rejection import Reply, no_route, refused
 from jan_server.gateway.responder import Responder
 from jan_server.gateway.router import Match, Router
@@ -50,6 +51,7 @@ class Gateway:
         apps: Apps of this process, by the host name under which the file knows them.
         local_ports: Ports of this stack's services, by host name.
         trusted: Networks whose `X-Forwarded-*` and `X-Real-IP` are believed.
+        refused_credentials_per_minute: How many refused credentials an address may present; 0 for any number.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Gateway:
         local_ports: Mapping[str, int],
         local_host: str = "127.0.0.1",
         trusted: tuple[Network, ...] = (),
+        refused_credentials_per_minute: int = 0,
     ) -> None:
         self.file = file
         self.router = Router(file.routes, file.services)
@@ -74,6 +77,7 @@ class Gateway:
             consumers=file.consumers,
             credentials=file.jwt_credentials,
             redis=self._redis.at,
+            refusals=RefusedCredentials(refused_credentials_per_minute),
         )
         self.plans = Plans(file, surroundings)
         self._signer = signer

@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from jan_server.gateway.plugins import rate_limiting
+from jan_server.gateway.plugins.ip_restriction import read_networks
 from jan_server.gateway.plugins.rate_limiting import LocalCounters, Window, window_start
 from tests.gateway.conftest import Running, Start, start_redis
 from tests.gateway.realm import Realm
@@ -197,6 +198,32 @@ async def test_counters_of_past_windows_are_dropped() -> None:
         await counters.take(f"ip:{number}", [Window("minute", 5, 0)])
     await counters.take("ip:1", [Window("minute", 5, 60)])
     assert len(counters._windows["minute"][1]) == 1
+
+
+async def test_as_many_callers_as_fit_are_remembered_and_those_who_ask_stay() -> None:
+    counters, minute = LocalCounters(most=10), [Window("minute", 2, 0)]
+    for _ in range(2):
+        await counters.take("ip:busy", minute)
+    for number in range(100):
+        await counters.take(f"ip:{number}", minute)
+        assert await counters.take("ip:busy", minute) == [2]
+    assert len(counters._windows["minute"][1]) == 10
+
+
+async def test_an_ipv6_network_is_one_caller_and_long_names_are_not_kept(
+    start: Start, clock: list[float]
+) -> None:
+    text = FILE.replace("CONFIG", "{minute: 2, limit_by: header, header_name: X-Team}")
+    gateway = await start(text, {"a": EchoService()}, trusted=read_networks(["127.0.0.1"], "trusted"))
+
+    async def ask(address: str, **headers: str) -> int:
+        return (await gateway.ask("GET", "/limited", headers={"X-Real-IP": address, **headers})).status
+
+    assert [await ask(f"2001:db8:0:1::{number:x}") for number in range(3)] == [200, 200, 429]
+    assert await ask("2001:db8:0:2::1") == 200
+    long = "x" * 5_000
+    answers = [await ask("10.0.0.1", **{"X-Team": f"{long}{end}"}) for end in ("a", "a", "a", "b")]
+    assert answers == [200, 200, 429, 200]
 
 
 @pytest.mark.parametrize(

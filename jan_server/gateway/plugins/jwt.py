@@ -112,6 +112,7 @@ class Jwt:
 
     def __init__(self, config: Config, surroundings: Surroundings) -> None:
         self._config = config
+        self._refusals = surroundings.refusals
         self._headers = tuple(name.lower().encode() for name in config.header_names)
         self._anonymous = _named(config.anonymous, surroundings.consumers)
         self._verifiers: dict[str, tuple[TokenVerifier, Consumer]] = {}
@@ -162,12 +163,21 @@ class Jwt:
             raise missing_credential()
         accepted = self._accepted.get(token)
         if accepted is None or accepted.until <= time.time():
-            accepted = await self._verify(token)
+            accepted = await self._looked_at(token, exchange.client_ip)
         if header is not None:
             if len(self._accepted_headers) >= REMEMBERED_TOKENS:
                 self._accepted_headers.clear()
             self._accepted_headers[header] = accepted
         self._note(exchange, accepted)
+
+    async def _looked_at(self, token: str, address: str) -> Accepted:
+        self._refusals.check(address)
+        try:
+            return await self._verify(token)
+        except ApiError as refusal:
+            if refusal.status == 401:
+                self._refusals.count(address)
+            raise
 
     def _note(self, exchange: Exchange, accepted: Accepted) -> None:
         exchange.principal = accepted.principal

@@ -13,6 +13,7 @@ from jan_server.authentication.identity_header import IdentitySigner
 from jan_server.gateway.entities import Consumer, JwtCredential, Plugin
 from jan_server.gateway.exchange import Exchange, ResponseHead
 from jan_server.gateway.fields import Fields
+from jan_server.gateway.refused_credentials import RefusedCredentials
 from jan_server.gateway.rejection import Reply
 
 ServiceCall = Callable[[str, bytes, str, float], Awaitable[tuple[int, bytes]]]
@@ -78,6 +79,7 @@ class Surroundings:
         consumers: The consumers of the file by name.
         credentials: The JWT credentials of the file.
         redis: Gives the Redis behind an address, opened when first used.
+        refusals: Counts the credentials that are refused, by address.
         shared: What plugins of this gateway share, by a key of their choice.
     """
 
@@ -87,6 +89,7 @@ class Surroundings:
     consumers: Mapping[str, Consumer]
     credentials: Sequence[JwtCredential]
     redis: Callable[[RedisAddress], Redis]
+    refusals: RefusedCredentials = field(default_factory=RefusedCredentials)
     shared: dict[Hashable, Any] = field(default_factory=dict)
 
 

@@ -8,11 +8,14 @@ token of a realm, and people must not share a bucket.
 from __future__ import annotations
 
 import calendar
+import hashlib
 import itertools
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from time import time as unix_time
 from typing import NamedTuple, Protocol
 
@@ -24,6 +27,7 @@ from jan_server.gateway.exchange import Exchange, Header
 from jan_server.gateway.fields import Fields, KongFileError
 from jan_server.gateway.plugins.kind import PluginKind, RedisAddress, Surroundings
 from jan_server.gateway.rejection import Reply, refused
+from jan_server.http.client_address import limit_key
 from jan_server.http.errors import ApiError
 
 logger = logging.getLogger("jan.gateway.rate_limiting")
@@ -36,6 +40,10 @@ _NAMES = {
 }
 
 LIMIT_BY = ("consumer", "credential", "ip", "service", "header", "path")
+REMEMBERED_CALLERS = 100_000
+LONGEST_CALLER = 128
+_address = lru_cache(maxsize=10_000)(limit_key)
+
 COMPLAINT_SECONDS = 10.0
 """How often a counter store that does not answer is complained about."""
 
@@ -145,10 +153,15 @@ class Counters(Protocol):
 
 
 class LocalCounters:
-    """Counters in this process. A window's counters are dropped when the next one begins."""
+    """Counters in this process. A window's counters are dropped when the next one begins.
 
-    def __init__(self) -> None:
-        self._windows: dict[str, tuple[int, dict[str, int]]] = {}
+    Args:
+        most: How many callers a window remembers; beyond, the one that was quiet longest is forgotten.
+    """
+
+    def __init__(self, most: int = REMEMBERED_CALLERS) -> None:
+        self._most = most
+        self._windows: dict[str, tuple[int, OrderedDict[str, int]]] = {}
 
     async def take(self, caller: str, windows: Sequence[Window]) -> list[int]:
         """Count one request; see `Counters`."""
@@ -156,12 +169,17 @@ class LocalCounters:
         for window in windows:
             known = self._windows.get(window.name)
             if known is None or known[0] != window.start:
-                known = self._windows[window.name] = (window.start, {})
+                known = self._windows[window.name] = (window.start, OrderedDict())
             tables.append(known[1])
         used = [table.get(caller, 0) for table in tables]
         if all(count < window.limit for count, window in zip(used, windows, strict=True)):
             for table, count in zip(tables, used, strict=True):
                 table[caller] = count + 1
+                if len(table) > self._most:
+                    table.popitem(last=False)
+        for table in tables:
+            if caller in table:
+                table.move_to_end(caller)
         return used
 
 
@@ -247,7 +265,12 @@ class RateLimiting:
             found = exchange.given.get(self._config.header_name.encode(), b"").decode("latin-1")
         elif by == "path" and exchange.match.path == self._config.path:
             found = self._config.path
-        return f"{by}:{found}" if found else f"ip:{exchange.client_ip}"
+        if not found:
+            return f"ip:{_address(exchange.client_ip)}"
+        if len(found) > LONGEST_CALLER:
+            # A client chooses how long a header is, and should not choose how much is remembered.
+            found = hashlib.sha256(found.encode()).hexdigest()
+        return f"{by}:{found}"
 
     def _complain(self, failure: Exception) -> None:
         now = time.monotonic()

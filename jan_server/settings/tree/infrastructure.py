@@ -186,6 +186,13 @@ class Gateway(Section):
     )
     rate_limits_enabled: bool = setting(True, "Whether rate limits hold at all.", "JAN_RATE_LIMITS_ENABLED")
     rate_limits: RateLimits = RateLimits()
+    refused_credentials: int = setting(
+        100,
+        "Tokens and keys a minute that one address may present and have refused, before its credentials "
+        "are not looked at for a while; 0 means no limit.",
+        "JAN_REFUSED_CREDENTIALS_PER_MINUTE",
+        ge=0,
+    )
     redis_url: RedisUrl = setting(
         "",
         "Redis that counts requests for several gateways; empty counts in memory.",
