@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 
 from fastapi import FastAPI
+from psycopg.errors import ForeignKeyViolation
+from sqlalchemy.exc import IntegrityError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -17,15 +20,20 @@ from jan_server.http.errors import (
     invalid_request,
     not_found,
     request_id_of,
+    unauthorized,
     unavailable,
 )
 from jan_server.services.llm_api.identity_server import IdentityRefused, IdentityUnavailable
 from jan_server.services.llm_api.refusals import Conflict, Forbidden, Missing, Refusal
+from jan_server.services.llm_api.resources import resources
 
 logger = logging.getLogger("jan.llm-api.failures")
 
 IDENTITY_CODE = "keycloak_error"
 """Existing clients know failures of the identity server by this code, whichever server it is."""
+
+# PostgreSQL's words may be in any language; the column and its value are not.
+_MISSING_USER = re.compile(r"\(user_id\)=\(([0-9]+)\)")
 
 
 def from_refusal(failure: Refusal) -> ApiError:
@@ -61,6 +69,21 @@ def install_failures(app: FastAPI) -> None:
 
         app.add_exception_handler(failure_type, handle)
 
+    app.add_exception_handler(IntegrityError, _removed_caller)
     answer(Refusal, from_refusal)
     answer(IdentityUnavailable, from_unavailable)
     answer(IdentityRefused, from_refused)
+
+
+async def _removed_caller(request: Request, failure: Exception) -> Response:
+    """401 for a caller whose row is gone: another process removed the user a short while ago."""
+    state = request.scope["state"]
+    assert isinstance(failure, IntegrityError)
+    if isinstance(failure.orig, ForeignKeyViolation) and "user_id" in state:
+        missing = _MISSING_USER.search(failure.orig.diag.message_detail or "")
+        if missing is not None and int(missing[1]) == state["user_id"]:
+            principal = state["principal"]
+            resources(request).users.forget(principal.issuer, principal.subject)
+            gone = unauthorized("this account was removed; log in again", code="account_removed")
+            return error_response(gone, request_id_of(request))
+    raise failure
