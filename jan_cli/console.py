@@ -4,7 +4,8 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,39 @@ class CommandError(Exception):
         self.message = message
         self.remedy = remedy
         self.exit_code = exit_code
+
+
+class Declined(Exception):
+    """The user answered no or broke off: no error, but what was asked was not done.
+
+    Args:
+        message: What was left as it is, one line.
+        exit_code: The process's exit code, not 0.
+    """
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.message = message
+        self.exit_code = exit_code
+
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C."""
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turns a Ctrl-C or the end of the input at a prompt into the news that nothing was changed.
+
+    Raises:
+        Declined: It came.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, EOFError, typer.Abort):
+        # The cursor still stands behind the question.
+        stderr.print()
+        raise Declined("Nothing was changed.", INTERRUPTED) from None
 
 
 def invocation(context: typer.Context) -> Invocation:
@@ -121,7 +155,8 @@ def confirm(question: str, *, yes: bool) -> bool:
         return True
     if not sys.stdin.isatty():
         raise CommandError(f"{question} Nobody is there to answer.", "Add --yes to go ahead.")
-    return typer.confirm(question, default=False, err=True)
+    with answering():
+        return typer.confirm(question, default=False, err=True)
 
 
 def show_error(message: str, remedy: str | None = None) -> None:

@@ -12,8 +12,10 @@ from typer.core import TyperCommand, TyperGroup
 
 from jan_cli.console import (
     CommandError,
+    Declined,
     Invocation,
     default_home,
+    note,
     show_error,
     show_unexpected,
     stdout,
@@ -92,6 +94,9 @@ class LazyCommands(TyperGroup):
         except CommandError as error:
             show_error(error.message, error.remedy)
             raise typer.Exit(error.exit_code) from error
+        except Declined as news:
+            note(news.message)
+            raise typer.Exit(news.exit_code) from news
         except (typer.Exit, typer.Abort, typer.TyperException, EOFError, BrokenPipeError):
             raise
         except Exception as error:

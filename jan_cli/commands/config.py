@@ -11,7 +11,17 @@ import typer
 
 from jan_cli.commands.models import sentence
 from jan_cli.configuration import configuration, unusable
-from jan_cli.console import CommandError, invocation, note, print_json, print_table, warn
+from jan_cli.console import (
+    CommandError,
+    Declined,
+    answering,
+    confirm,
+    invocation,
+    note,
+    print_json,
+    print_table,
+    warn,
+)
 
 if TYPE_CHECKING:
     from jan_server.settings.home import JanHome
@@ -105,18 +115,22 @@ def validate(
 ) -> None:
     """Check the configuration; every problem is named with its place. The exit code is 1 if there is one."""
     from jan_server.settings.errors import SettingsError
+    from jan_server.settings.home import JanHome
     from jan_server.settings.loading import load_settings
     from jan_server.settings.yaml_file import read_text
 
+    home = JanHome(invocation(context).home)
     if file is not None and not file.is_file():
         raise CommandError(f"There is no file {file}.")
     try:
         loaded = load_settings(
-            invocation(context).home,
+            home,
             profile or (),
             config_text=read_text(file) if file is not None else None,
             config_label=str(file) if file is not None else "jan.yaml",
         )
+        if file is None and home.config_file.exists():
+            refuse_lacking_secrets(loaded)
     except SettingsError as error:
         if not json:
             raise unusable(error) from None
@@ -214,7 +228,7 @@ def set_(
     ] = None,
 ) -> None:
     """Set a key: a secret in .env, anything else in jan.yaml; comments stay, and nonsense is refused."""
-    from jan_server.settings.changes import set_value
+    from jan_server.settings.changes import from_environment, set_value
     from jan_server.settings.errors import SettingsError
     from jan_server.settings.home import JanHome
 
@@ -234,26 +248,67 @@ def set_(
         raise unusable(error) from None
     except (OSError, ValueError) as error:
         raise CommandError(str(error)) from None
-    tell_change(setting, changed.file, changed.origin)
+    if from_environment(changed.origin):
+        written, holds = (
+            shown(setting, value, reveal=False) for value in (changed.written, changed.origin.value)
+        )
+        typer.echo(
+            f"written to {changed.file}: {setting.key} = {written}; "
+            f"but {changed.origin.source} = {holds} wins"
+        )
+        return
+    typer.echo(f"{setting.key} = {shown(setting, changed.origin.value, reveal=False)} ({changed.file})")
+    tell_next_start(home.root)
 
 
 @app.command(epilog="Example: jan config unset infrastructure.gateway.kong.http-port")
-def unset(context: typer.Context, key: Key) -> None:
-    """Remove a key from jan.yaml and from .env, so that a weaker source or the default holds again."""
-    from jan_server.settings.changes import unset_value
+def unset(
+    context: typer.Context,
+    key: Key,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask before a secret that was made is removed.")
+    ] = False,
+) -> None:
+    """Remove a key from jan.yaml and from .env, so that a weaker source or the default holds again.
+
+    A secret that the platform made for itself is asked about first, because another one cannot replace it.
+    """
+    from jan_server.settings.changes import is_written, unset_value
     from jan_server.settings.errors import SettingsError
     from jan_server.settings.home import JanHome
 
     setting = known_key(key)
+    home = JanHome(invocation(context).home)
     try:
-        changed = unset_value(JanHome(invocation(context).home), setting.key)
+        loss = loss_of(setting.key) if is_written(home, setting.key) else ""
+        if loss and not confirm(f"Remove {setting.key}? {loss}", yes=yes):
+            raise Declined("Nothing was changed.")
+        changed = unset_value(home, setting.key)
     except SettingsError as error:
         raise unusable(error) from None
     except OSError as error:
         raise CommandError(str(error)) from None
     if changed is None:
         raise CommandError(f"{setting.key} is set neither in jan.yaml nor in .env.")
-    tell_change(setting, changed.file, changed.origin)
+    value = shown(setting, changed.origin.value, reveal=False)
+    typer.echo(f"{setting.key}: removed from {changed.file}; now {value} ({changed.origin.source})")
+    tell_next_start(home.root)
+
+
+def refuse_lacking_secrets(loaded: LoadedSettings) -> None:
+    """Refuse settings without a secret that the platform needs.
+
+    Raises:
+        SettingsError: One is missing.
+    """
+    from jan_server.settings.errors import Problem, SettingsError
+    from jan_server.settings.generated_secrets import lacking
+
+    if names := lacking(loaded.settings):
+        raise SettingsError(
+            Problem(name, "is missing and needed; jan quickstart --yes makes it and changes nothing else")
+            for name in names
+        )
 
 
 def known_keys() -> dict[str, SettingKey]:
@@ -356,7 +411,8 @@ def asked_value(setting: SettingKey) -> str:
     if not setting.secret:
         raise CommandError(f"The value of {setting.key} is missing.", f"jan config set {setting.key} VALUE")
     if sys.stdin.isatty():
-        answer: str = typer.prompt(setting.key, hide_input=True, err=True)
+        with answering():
+            answer: str = typer.prompt(setting.key, hide_input=True, err=True)
     else:
         answer = sys.stdin.readline().rstrip("\r\n")
     if not answer:
@@ -379,10 +435,16 @@ def usable_model(text: str, home: JanHome) -> str:
         raise CommandError(f"inference.llamacpp.model: {error.message}.", sentence(error.remedy)) from None
 
 
-def tell_change(setting: SettingKey, file: Path, origin: Provenance) -> None:
-    """Says what was written, and warns when a stronger source hides it."""
-    typer.echo(f"{setting.key} = {shown(setting, origin.value, reveal=False)} ({file})")
-    if origin.source.startswith("variable "):
-        warn(f"The {origin.source} in the environment wins over this file.")
-    else:
-        note("A running server takes it up at its next start: jan down && jan up")
+def loss_of(key: str) -> str:
+    """What is lost with a secret that the platform made for itself; empty for every other key."""
+    from jan_server.settings.generated_secrets import GENERATED
+
+    return next((secret.loss for secret in GENERATED if secret.key == key), "")
+
+
+def tell_next_start(home: Path) -> None:
+    """Says when a running server takes a change up; nothing when none runs."""
+    from jan_server.launch.state import running_state
+
+    if running_state(home) is not None:
+        note("The running server takes it up at its next start: jan down && jan up")

@@ -13,6 +13,7 @@ import typer
 from jan_cli.configuration import existing_configuration
 from jan_cli.console import (
     CommandError,
+    Declined,
     confirm,
     invocation,
     note,
@@ -137,7 +138,7 @@ def restore(
         raise CommandError(f"{file} does not exist.", f"Backups are in {here.home / BACKUPS}")
     _refuse_while_running(here.home, "restored")
     if not confirm(f"Replace all data with {file}?", yes=yes):
-        raise CommandError("Nothing was changed.")
+        raise Declined("Nothing was changed.")
 
     def run(url: str) -> list[SchemaStatus]:
         database_tools.restore(url, file.absolute(), migrations.known_schemas())
@@ -161,7 +162,7 @@ def reset(
     here = invocation(context)
     _refuse_while_running(here.home, "reset")
     if not confirm("Remove every account, conversation and key?", yes=yes):
-        raise CommandError("Nothing was changed.")
+        raise Declined("Nothing was changed.")
     _show(_with_database(context, migrations.reset))
     note("Reset.")
 

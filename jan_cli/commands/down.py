@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from jan_cli.console import CommandError, confirm, invocation, note, warn
+from jan_cli.console import CommandError, Declined, confirm, invocation, note, warn
 from jan_server.launch.detached import stop_server
 from jan_server.launch.state import running_pid
 from jan_server.settings.home import JanHome
@@ -37,7 +37,7 @@ def command(
     if clean and not confirm(
         f"Remove every account, conversation and file of {home.root} (data/, logs/, run/)?", yes=yes
     ):
-        raise CommandError("Nothing was stopped or removed.")
+        raise Declined("Nothing was stopped or removed.")
     _stop(home.root, timeout)
     if clean:
         _remove(home)

@@ -11,6 +11,7 @@ import typer
 from jan_cli.configuration import configuration
 from jan_cli.console import (
     CommandError,
+    Declined,
     confirm,
     invocation,
     note,
@@ -131,7 +132,7 @@ def remove(
         raise CommandError(f"There is no model {name!r} here.", "See: jan models list")
     question = f"Delete {store.path(model)} ({model.size / 1e6:,.0f} MB)?"
     if not confirm(question, yes=yes):
-        raise CommandError("Nothing was deleted.")
+        raise Declined("Nothing was deleted.")
     try:
         store.remove(name)
     except ModelMissingError as error:

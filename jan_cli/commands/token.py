@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jan_cli.configuration import existing_configuration
-from jan_cli.console import CommandError, invocation, print_json
+from jan_cli.console import CommandError, answering, invocation, print_json
 
 if TYPE_CHECKING:
     from jan_server.settings.tree import Settings
@@ -100,7 +100,8 @@ def password_login(settings: Settings, username: str, password: str, client: str
 def ask_password(username: str) -> str:
     """The password of a user: asked for without an echo, or the first line of standard input."""
     if sys.stdin.isatty():
-        return str(typer.prompt(f"Password of {username}", hide_input=True, err=True))
+        with answering():
+            return str(typer.prompt(f"Password of {username}", hide_input=True, err=True))
     password = sys.stdin.readline().rstrip("\r\n")
     if not password:
         raise CommandError(

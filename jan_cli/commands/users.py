@@ -9,7 +9,16 @@ from uuid import UUID
 import typer
 
 from jan_cli.configuration import existing_configuration
-from jan_cli.console import CommandError, confirm, invocation, note, print_json, print_table
+from jan_cli.console import (
+    CommandError,
+    Declined,
+    answering,
+    confirm,
+    invocation,
+    note,
+    print_json,
+    print_table,
+)
 
 if TYPE_CHECKING:
     from jan_cli.admin_api import AdminApi
@@ -174,7 +183,7 @@ def delete(
     found = find_user(api, user)
     question = f"Remove {label(found)} with all keys, conversations and projects?"
     if not confirm(question, yes=yes):
-        raise CommandError("Nobody was removed.")
+        raise Declined("Nobody was removed.")
     api.call("DELETE", "users", found["id"])
     note(f"{label(found)} was removed.")
 
@@ -313,7 +322,8 @@ def new_password(user: str) -> str:
     """A password: asked for twice without an echo, or the first line of standard input."""
     if sys.stdin.isatty():
         question = f"Password of {user}"
-        return str(typer.prompt(question, hide_input=True, confirmation_prompt=True, err=True))
+        with answering():
+            return str(typer.prompt(question, hide_input=True, confirmation_prompt=True, err=True))
     given = sys.stdin.readline().rstrip("\r\n")
     if not given:
         raise CommandError(f"No password of {user} came in.", "Write it to standard input, in one line.")

@@ -31,10 +31,12 @@ class Changed:
     Attributes:
         file: The file that was written.
         origin: The value that holds now, and its source.
+        written: The value that the file has now; the one that holds where it has none.
     """
 
     file: Path
     origin: Provenance
+    written: Any
 
 
 def set_value(home: JanHome, key: str, text: str, environ: Mapping[str, str] | None = None) -> Changed:
@@ -63,9 +65,21 @@ def set_value(home: JanHome, key: str, text: str, environ: Mapping[str, str] | N
     else:
         config = change_yaml(config or CONFIG_HEADER, {key: plain(value)})
         env = change_env(env, dict.fromkeys(hiding))
+    environ = os.environ if environ is None else environ
     origin = _checked(home, key, config, env, environ)
+    written = origin
+    if from_environment(origin):
+        # What hides the value now may be gone tomorrow: it must go together with the others all the same.
+        own = {*setting.variables, *setting.inverse}
+        without = {name: text for name, text in environ.items() if name not in own}
+        written = _checked(home, key, config, env, without)
     _write(home, config, env)
-    return Changed(home.env_file if setting.secret else home.config_file, origin)
+    return Changed(home.env_file if setting.secret else home.config_file, origin, written.value)
+
+
+def from_environment(origin: Provenance) -> bool:
+    """Whether a value came from the process environment."""
+    return origin.source.startswith("variable ")
 
 
 def unset_value(home: JanHome, key: str, environ: Mapping[str, str] | None = None) -> Changed | None:
@@ -85,9 +99,18 @@ def unset_value(home: JanHome, key: str, environ: Mapping[str, str] | None = Non
     if not in_config and env == env_before:
         return None
     config = config if in_config else config_before
-    origin = _checked(home, key, config, env, environ)
+    origin = _checked(home, key, config, env, os.environ if environ is None else environ)
     _write(home, config, env)
-    return Changed(home.config_file if in_config else home.env_file, origin)
+    return Changed(home.config_file if in_config else home.env_file, origin, origin.value)
+
+
+def is_written(home: JanHome, key: str) -> bool:
+    """Whether a key stands in jan.yaml or in .env.
+
+    Raises:
+        SettingsError: A file cannot be read.
+    """
+    return key in _keys_of(read_text(home.config_file)) or bool(_lines_of(key, read_text(home.env_file)))
 
 
 def _typed(key: str, text: str) -> Any:
@@ -111,11 +134,8 @@ def _lines_of(key: str, env: str) -> list[str]:
     return [line.name for line in read_env(env) if all_variables().get(line.name) == (key,)]
 
 
-def _checked(home: JanHome, key: str, config: str, env: str, environ: Mapping[str, str] | None) -> Provenance:
-    loaded = load_settings(
-        home, environ=os.environ if environ is None else environ, config_text=config, env_text=env
-    )
-    return loaded.provenance[key]
+def _checked(home: JanHome, key: str, config: str, env: str, environ: Mapping[str, str]) -> Provenance:
+    return load_settings(home, environ=environ, config_text=config, env_text=env).provenance[key]
 
 
 def _write(home: JanHome, config: str, env: str) -> None:

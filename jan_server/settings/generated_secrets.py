@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from jan_server.settings.env_file import change_env, read_env
 from jan_server.settings.home import JanHome
 from jan_server.settings.keys import all_keys
+from jan_server.settings.loading import value_of
 from jan_server.settings.private_file import write_private
+from jan_server.settings.tree import Settings
 from jan_server.settings.yaml_file import read_text
 
 MASK = "********"
@@ -47,10 +49,14 @@ class GeneratedSecret:
     Attributes:
         key: The setting that holds it.
         make: Makes a new one.
+        loss: What is lost with it, in words for people.
+        needed: Whether the platform cannot do without it.
     """
 
     key: str
     make: Callable[[], str]
+    loss: str
+    needed: bool = False
 
     @property
     def variable(self) -> str:
@@ -59,19 +65,70 @@ class GeneratedSecret:
 
 
 GENERATED = (
-    GeneratedSecret("infrastructure.database.postgres.password", random_password),
-    GeneratedSecret("infrastructure.auth.keycloak.admin_password", random_password),
-    GeneratedSecret("infrastructure.auth.keycloak.backend_client_secret", random_key),
-    GeneratedSecret("identity.application_admin_password", random_password),
-    GeneratedSecret("identity.signing_key", signing_key),
-    GeneratedSecret("identity.header_secret", random_key),
-    GeneratedSecret("services.llm_api.api_key.secret", random_key),
-    GeneratedSecret("services.llm_api.model_provider_secret", random_key),
-    GeneratedSecret("services.memory_tools.api_key", random_key),
-    GeneratedSecret("inference.vllm.internal_key", random_key),
-    GeneratedSecret("monitoring.grafana.admin_password", random_password),
+    GeneratedSecret(
+        "infrastructure.database.postgres.password",
+        random_password,
+        "A PostgreSQL in a container that was set up with it refuses another one.",
+    ),
+    GeneratedSecret(
+        "infrastructure.auth.keycloak.admin_password",
+        random_password,
+        "A Keycloak that was set up with it refuses another one.",
+    ),
+    GeneratedSecret(
+        "infrastructure.auth.keycloak.backend_client_secret",
+        random_key,
+        "Programs that log in as the backend client need the new one.",
+        needed=True,
+    ),
+    GeneratedSecret(
+        "identity.application_admin_password",
+        random_password,
+        "jan users, jan usage and jan token --admin cannot log in without it.",
+        needed=True,
+    ),
+    GeneratedSecret(
+        "identity.signing_key", signing_key, "Every token that was issued stops working.", needed=True
+    ),
+    GeneratedSecret(
+        "identity.header_secret", random_key, "Services do not trust one another without it.", needed=True
+    ),
+    GeneratedSecret(
+        "services.llm_api.api_key.secret",
+        random_key,
+        "Every API key that was made stops working.",
+        needed=True,
+    ),
+    GeneratedSecret(
+        "services.llm_api.model_provider_secret",
+        random_key,
+        "The keys of providers in the database cannot be read without it.",
+        needed=True,
+    ),
+    GeneratedSecret(
+        "services.memory_tools.api_key", random_key, "Callers of the memory service need the new one."
+    ),
+    GeneratedSecret(
+        "inference.vllm.internal_key", random_key, "A vLLM that runs with it refuses another one."
+    ),
+    GeneratedSecret(
+        "monitoring.grafana.admin_password",
+        random_password,
+        "A Grafana that was set up with it refuses another one.",
+    ),
 )
 """Every secret that is made, in the order in which .env gets them."""
+
+
+def lacking(settings: Settings) -> tuple[str, ...]:
+    """Name the secrets, by variable, that the platform needs and that have no value."""
+    return tuple(
+        secret.variable
+        for secret in GENERATED
+        if secret.needed
+        and not (secret.key == "identity.signing_key" and settings.identity.mode == "keycloak")
+        and not value_of(settings, secret.key).get_secret_value()
+    )
 
 
 def missing_secrets(present: Mapping[str, str]) -> dict[str, str]:

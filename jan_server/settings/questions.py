@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from jan_server.settings.loading import problem_of
+from jan_server.settings.sources import Entry
 from jan_server.settings.tree import Settings, plant
 
 Kind = Literal["choice", "text", "secret", "switch"]
@@ -287,5 +288,6 @@ def complaint(question: Question, value: Any) -> str:
         try:
             Settings.model_validate(tree)
         except ValidationError as error:
-            return problem_of(error.errors(include_url=False)[0], {}).message
+            said = {question.setting: (Entry(question.setting, value, ""),)}
+            return problem_of(error.errors(include_url=False)[0], said).message
     return ""

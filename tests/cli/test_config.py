@@ -165,7 +165,48 @@ def test_set_warns_when_the_environment_hides_the_new_value(
 
     result = jan("set", "services.llm-api.http-port", "9001")
 
-    assert "variable HTTP_PORT in the environment wins" in result.stderr
+    assert "jan.yaml: services.llm_api.http_port = 9001; but variable HTTP_PORT = 9005 wins" in result.stdout
+
+
+def test_a_value_that_the_environment_hides_must_fit_all_the_same(
+    jan: Jan, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PORT", "9005")
+
+    result = jan("set", "services.llm-api.http-port", "8000")
+
+    assert result.exit_code == 1
+    assert "each needs a port of its own" in result.stderr
+    assert not home.exists()
+
+
+def test_unset_says_what_holds_now_and_nothing_of_a_server_that_does_not_run(jan: Jan) -> None:
+    told = jan("set", "services.llm-api.http-port", "9000")
+    assert "next start" not in told.output
+
+    told = jan("unset", "services.llm-api.http-port")
+    assert "services.llm_api.http_port: removed from " in told.stdout
+    assert "jan.yaml; now 8080 (default)" in told.stdout
+    assert "next start" not in told.output
+
+
+def test_a_secret_that_was_made_is_not_removed_unasked_and_missed_afterwards(jan: Jan, home: Path) -> None:
+    run = CliRunner().invoke(app, ["--home", str(home), "quickstart", "--yes"])
+    assert run.exit_code == 0
+    assert jan("validate").exit_code == 0
+
+    asked = jan("unset", "JAN_REALM_SIGNING_KEY")
+    assert asked.exit_code == 1
+    assert "Every token that was issued stops working. Nobody is there to answer." in asked.stderr
+    assert "Add --yes" in asked.stderr
+
+    assert jan("unset", "JAN_REALM_SIGNING_KEY", "--yes").exit_code == 0
+    found = jan("validate")
+    assert found.exit_code == 1
+    assert "JAN_REALM_SIGNING_KEY: is missing and needed; jan quickstart --yes makes it" in found.stderr
+    doctor = CliRunner().invoke(app, ["--home", str(home), "doctor"])
+    assert doctor.exit_code == 1
+    assert "jan quickstart --yes" in doctor.output
 
 
 @pytest.mark.parametrize(
@@ -176,6 +217,7 @@ def test_set_warns_when_the_environment_hides_the_new_value(
         (("inference.provider", "remote"), "inference.remote.url: is needed"),
         (("services.llm-api.http-port",), "The value of services.llm_api.http_port is missing"),
         (("services.llm-api", "3"), "is a section; name one key in it"),
+        (("server.listen_address", "bogus.invalid"), "server.listen_address: must be an IP address"),
         (("inference.llamacpp.model", "nosuch"), "inference.llamacpp.model: there is no model 'nosuch' here"),
     ],
 )

@@ -17,6 +17,7 @@ from jan_server.launch.ports import check
 from jan_server.launch.postgres import MAJOR, PostgresError, binary_folder
 from jan_server.launch.state import running_state
 from jan_server.settings.errors import SettingsError
+from jan_server.settings.generated_secrets import lacking
 from jan_server.settings.home import JanHome
 from jan_server.settings.loading import load_settings
 from jan_server.settings.tree import Settings
@@ -51,6 +52,13 @@ def examine_installation(home: JanHome) -> Iterator[Finding]:
     if not loaded.warnings:
         names = ", ".join(profile.name for profile in loaded.profiles)
         yield Finding("configuration", Level.OK, f"valid (profiles: {names or 'none'})")
+    if missing := lacking(loaded.settings):
+        yield Finding(
+            "secrets",
+            Level.ERROR,
+            f"missing and needed: {', '.join(missing)}",
+            "Make them: jan quickstart --yes",
+        )
     plan = make_plan(loaded.settings, parts, [profile.name for profile in loaded.profiles])
     yield from ports(plan, home)
     yield database(loaded.settings, home)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import timedelta
 from ipaddress import ip_network
 from typing import Annotated
@@ -24,6 +25,21 @@ NetworkList = Annotated[TextList, AfterValidator(_networks)]
 """Networks, each an address and the length of its prefix."""
 
 
+def _bindable(value: str) -> str:
+    try:
+        # An address needs no asking, a name does.
+        socket.getaddrinfo(value, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError):
+        raise ValueError(
+            "must be an IP address of this machine, or a host name that can be resolved"
+        ) from None
+    return value
+
+
+ListenAddress = Annotated[str, AfterValidator(_bindable)]
+"""An address that listeners can bind, or a name that stands for one."""
+
+
 class ServerLogs(Section):
     """The log files in the home folder: one a service, one JSON object a line."""
 
@@ -41,11 +57,11 @@ class ServerLogs(Section):
 class Server(Section):
     """The server process."""
 
-    listen_address: str = setting(
+    listen_address: ListenAddress = setting(
         "127.0.0.1",
         "Address that the listeners bind; 0.0.0.0 opens them to the network.",
         "JAN_LISTEN_ADDRESS",
-        pattern=r"^[A-Za-z0-9.:_-]+$",
+        min_length=1,
     )
     public_host: str = setting(
         "localhost",
