@@ -398,7 +398,14 @@ class UpstreamClient:
                     "POST",
                     _url(endpoint.url, path),
                     data=body if isinstance(body, bytes) else body.chunks(),
-                    headers=_headers(provider.kind, endpoint.api_key, endpoint.headers, content_type),
+                    headers=_headers(
+                        provider.kind,
+                        endpoint.api_key,
+                        endpoint.headers,
+                        content_type,
+                        # llama.cpp closes the connection behind a stream without saying so before.
+                        closing=endpoint.url in self._heedless,
+                    ),
                     timeout=_limits(timeouts.connect, None),
                     allow_redirects=False,
                     proxy=_proxy(endpoint.url),
@@ -448,13 +455,22 @@ def _url(base: str, path: str) -> URL:
 
 
 def _headers(
-    kind: str, api_key: str, further: tuple[tuple[str, str], ...], content_type: str
+    kind: str,
+    api_key: str,
+    further: tuple[tuple[str, str], ...],
+    content_type: str,
+    *,
+    closing: bool = False,
 ) -> CIMultiDict[str]:
     headers = _json_headers(kind, api_key, further)
     if content_type != headers["Content-Type"]:
         # Forms have a boundary of their own each: they would fill the cache.
         headers = headers.copy()
         headers["Content-Type"] = content_type
+    if closing:
+        # The others share what is cached.
+        headers = headers.copy()
+        headers["Connection"] = "close"
     return headers
 
 

@@ -437,6 +437,16 @@ async def test_a_heedless_engine_is_asked_for_a_stream_that_becomes_one_answer(
     assert (choice["finish_reason"], choice["logprobs"]) == ("stop", None)
 
 
+async def test_a_heedless_engine_closes_behind_a_stream_and_is_told_so(
+    client: UpstreamClient, upstream: OpenAIUpstream
+) -> None:
+    asked = await heedless(client, upstream)
+    await client.complete(asked, CHAT, BODY)
+    assert upstream.last.headers["Connection"] == "close"
+    await client.complete(asked, "/any", b"{}")
+    assert upstream.last.headers.get("Connection") != "close"
+
+
 async def test_a_heedless_engines_tool_calls_are_put_together(
     client: UpstreamClient, upstream: OpenAIUpstream
 ) -> None:

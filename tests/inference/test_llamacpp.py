@@ -70,6 +70,14 @@ async def test_it_chats_under_a_clean_model_id(client: UpstreamClient, engine: R
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"] > 20
 
 
+async def test_calls_that_follow_at_once_need_no_second_try(
+    client: UpstreamClient, engine: RunningEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(3):
+        await client.complete(provider(engine), CHAT, body(max_tokens=2))
+    assert not [record for record in caplog.records if record.name == "jan.inference.client"]
+
+
 async def test_the_same_seed_gives_the_same_answer_whole_and_streamed(
     client: UpstreamClient, engine: RunningEngine
 ) -> None:
