@@ -252,7 +252,7 @@ async def update_conversation(
         conversation: Which one.
         title: Cleaned here; an empty one is ignored. A title that is given is locked, so that
             no chat changes it later (`title_locked` becomes `"true"`).
-        metadata: Replaces the whole map; only a title's lock outlives it, unless it says otherwise.
+        metadata: Replaces the whole map but for `title_locked`, which stays unless it is given.
         referrer: The new referrer.
         project_id: The public id of a project of the same user; an empty text detaches.
 
@@ -264,8 +264,7 @@ async def update_conversation(
     values: dict[str, object] = {}
     labels = dict(conversation.metadata)
     if metadata is not None:
-        lock = {LOCK_KEY: _LOCKED} if labels.get(LOCK_KEY) == _LOCKED else {}
-        labels = {**lock, **metadata}
+        labels = {LOCK_KEY: labels.get(LOCK_KEY, _UNLOCKED), **metadata}
     if title := clean_title(title or ""):
         values["title"] = title
         labels[LOCK_KEY] = _LOCKED

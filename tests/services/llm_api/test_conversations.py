@@ -111,10 +111,10 @@ async def test_a_new_title_keeps_everything_else_and_is_locked(owner: Caller) ->
     assert changed["referrer"] == "web"
 
 
-async def test_new_metadata_replaces_the_map_and_keeps_only_the_lock(owner: Caller) -> None:
+async def test_new_metadata_replaces_the_map_and_keeps_only_title_locked(owner: Caller) -> None:
     path = await owner.conversation(title="Title", metadata={"a": "1"})
     changed = (await owner.post(path, {"metadata": {"b": "2"}})).json()
-    assert (changed["title"], changed["metadata"]) == ("Title", {"b": "2"})
+    assert (changed["title"], changed["metadata"]) == ("Title", {"b": "2", "title_locked": "false"})
     await owner.post(path, {"title": "Mine"})
     assert (await owner.post(path, {"metadata": {}})).json()["metadata"] == {"title_locked": "true"}
     unlocked = await owner.post(path, {"metadata": {"title_locked": "false"}})
