@@ -84,22 +84,29 @@ class AudioUpload:
             ApiError: 400 for a malformed form, 413 for one that is too large.
         """
         upload = cls(reader)
-        while (head := await reader.next_part()) is not None:
+        try:
+            await upload._read_ahead()
+        except BaseException:
+            upload.close()
+            raise
+        return upload
+
+    async def _read_ahead(self) -> None:
+        while (head := await self._reader.next_part()) is not None:
             if not head.is_file:
-                await upload._take_field(head)
+                await self._take_field(head)
             elif head.name == _MODEL:
                 raise Invalid("model must be a text", param=_MODEL, code="invalid_type")
-            elif upload.model:
-                upload._next = head
-                return upload
+            elif self.model:
+                self._next = head
+                return
             else:
-                await upload._hold(head)
-        upload.ended.set()
-        if not upload.model:
+                await self._hold(head)
+        self.ended.set()
+        if not self.model:
             raise Invalid("model key is required", param=_MODEL, code="missing_required_parameter")
-        if not upload._waiting:
+        if not self._waiting:
             raise Invalid("file is required: the recording", param="file", code="missing_required_parameter")
-        return upload
 
     def address(self, provider_model: str) -> None:
         """Say under which name the provider knows the model, before anything is sent."""
@@ -165,7 +172,8 @@ class AudioUpload:
         self._fields.append((head, content))
 
     async def _hold(self, head: PartHead) -> None:
-        held = UploadFile(SpooledTemporaryFile(max_size=_MEMORY_BYTES), size=0)  # noqa: SIM115 - held on purpose
+        spool = SpooledTemporaryFile(max_size=_MEMORY_BYTES)  # noqa: SIM115 - closed by `close`
+        held = UploadFile(spool, size=0)  # type: ignore[arg-type]  # as Starlette itself makes them
         self._waiting.append((head, held))
         async for chunk in self._reader.data():
             await held.write(chunk)
