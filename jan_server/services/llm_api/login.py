@@ -1,8 +1,9 @@
 """Log-in through the browser: authorization code with PKCE, from its start to its tokens.
 
 The state and the PKCE verifier wait in the database, so that any replica can take the
-callback and a restart loses nobody. Source: contract/llm-api.md, sections 6.4 and 6.5;
-RFC 7636; RFC 9700, section 4.1 (redirects only to registered addresses).
+callback and a restart loses nobody. A cookie tells the browser that began a log-in from others,
+to which somebody may have sent the address of a callback. Source: contract/llm-api.md, sections
+6.4 and 6.5; RFC 7636; RFC 9700, sections 2.1 and 4.1 (redirects only to registered addresses).
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from jan_server.services.llm_api.tables.login_state import LoginState
 
 LIFETIME = timedelta(minutes=10)
 RANDOM_BYTES = 32
+COOKIE_PREFIX = "jan_login_"
+COOKIE_DIGITS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +116,24 @@ async def take_login(session: AsyncSession, state: str) -> PendingLogin | None:
     return PendingLogin(verifier=row[0], redirect_url=row[1])
 
 
-def with_tokens(redirect_url: str, tokens: TokenSet) -> str:
-    """The final address: tokens ride in the fragment, which browsers send to nobody."""
+def browser_cookie(state: str) -> tuple[str, str]:
+    """Name and value of the cookie of the browser that began a log-in; each log-in has its own."""
+    digest = _hash(state)
+    return f"{COOKIE_PREFIX}{digest[:COOKIE_DIGITS]}", digest
+
+
+def with_tokens(redirect_url: str, tokens: TokenSet, state: str) -> str:
+    """The final address: tokens ride in the fragment, which browsers send to nobody.
+
+    The state is among them: a page that began the log-in can tell that it is its own.
+    """
     fragment = urlencode(
         {
             "access_token": tokens.access_token,
             "refresh_token": tokens.refresh_token,
             "expires_in": tokens.expires_in,
             "token_type": tokens.token_type,
+            "state": state,
         }
     )
     return f"{redirect_url}#{fragment}"

@@ -47,7 +47,6 @@ async def scripted(start, keycloak, exchange):
 async def begin(llm_api, target=TARGET):
     answer = await llm_api.get("/auth/login", params={"redirect_url": target} if target else {})
     assert answer.status_code == 200, answer.text
-    assert "set-cookie" not in answer.headers
     return answer.json()
 
 
@@ -97,7 +96,8 @@ async def test_the_callback_brings_tokens_in_the_fragment(scripted, exchange):
     back = await come_back(scripted, code="good", state=started["state"])
     assert f"{back.scheme}://{back.netloc}{back.path}" == TARGET and back.query == ""
     fragment = parse_qs(back.fragment)
-    assert set(fragment) == {"access_token", "refresh_token", "expires_in", "token_type"}
+    assert set(fragment) == {"access_token", "refresh_token", "expires_in", "token_type", "state"}
+    assert fragment["state"] == [started["state"]]
     digest = hashlib.sha256(exchange[0]["code_verifier"].encode()).digest()
     assert base64.urlsafe_b64encode(digest).rstrip(b"=").decode() == challenge
 
@@ -106,6 +106,36 @@ async def test_another_replica_can_take_the_callback(start, keycloak, exchange):
     started = await begin(await start(keycloak.url))
     back = await come_back(await start(keycloak.url), code="good", state=started["state"])
     assert "access_token" in back.fragment
+
+
+async def test_a_cookie_marks_the_browser_that_begins(scripted, exchange):
+    answer = await scripted.get("/auth/login", headers={"X-Forwarded-Proto": "https"})
+    told = answer.headers["set-cookie"]
+    value = re.match(r"jan_login_[0-9a-f]{16}=([0-9a-f]{64});", told)[1]
+    assert value == hashlib.sha256(answer.json()["state"].encode()).hexdigest()
+    assert {"HttpOnly", "Max-Age=600", "Path=/", "SameSite=lax", "Secure"} <= set(told.split("; "))
+    plain = await scripted.get("/auth/login")
+    assert "Secure" not in plain.headers["set-cookie"]
+    callback = {"code": "good", "state": plain.json()["state"]}
+    back = await scripted.get("/auth/callback", params=callback)
+    assert re.match(r'jan_login_[0-9a-f]{16}=""; .*Max-Age=0', back.headers["set-cookie"])
+
+
+async def test_where_the_cookie_is_required_no_other_browser_ends_a_log_in(start, keycloak, exchange):
+    llm_api = await start(keycloak.url, login_cookie_required=True)
+    theirs, ours = await begin(llm_api), await begin(llm_api)
+    kept = dict(llm_api.cookies)
+    assert len(kept) == 2
+    for cookies in ({}, dict.fromkeys(kept, "0" * 64)):
+        llm_api.cookies = cookies
+        back = await come_back(llm_api, code="good", state=theirs["state"])
+        assert back.geturl().startswith(HOME) and back.fragment == ""
+        assert "error=invalid_state" in back.query and exchange == []
+    llm_api.cookies = kept
+    # Log-ins of two tabs do not disturb one another, and a stranger's attempt used nothing up.
+    for started in (ours, theirs):
+        back = await come_back(llm_api, code="good", state=started["state"])
+        assert "access_token" in back.fragment
 
 
 async def test_a_state_serves_once(scripted, exchange):

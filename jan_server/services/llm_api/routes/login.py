@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import RedirectResponse
+from starlette.requests import Request
 
 from jan_server.http.errors import invalid_request
 from jan_server.services.llm_api.identity_server import IdentityRefused, IdentityUnavailable
 from jan_server.services.llm_api.login import (
+    LIFETIME,
     begin_login,
+    browser_cookie,
     is_allowed_redirect,
     take_login,
     with_error,
@@ -22,6 +25,7 @@ from jan_server.services.llm_api.login import (
 from jan_server.services.llm_api.metrics import AUTH_REQUESTS
 from jan_server.services.llm_api.resources import Open
 from jan_server.services.llm_api.routes.auth import no_store
+from jan_server.services.llm_api.routes.public_origin import public_origin
 from jan_server.services.llm_api.schemas.auth import LoginStarted
 
 router = APIRouter(prefix="/auth", tags=["auth"], dependencies=[Depends(no_store)])
@@ -35,8 +39,17 @@ PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 
 
 @router.get("/login", summary="Begin a log-in through the browser")
-async def login(opened: Open, redirect_url: Annotated[str, Query(max_length=2048)] = "") -> LoginStarted:
-    """Where to send the browser; `redirect_url` is where it ends up, with tokens in its fragment."""
+async def login(
+    request: Request,
+    response: Response,
+    opened: Open,
+    redirect_url: Annotated[str, Query(max_length=2048)] = "",
+) -> LoginStarted:
+    """Where to send the browser; `redirect_url` is where it ends up, with tokens in its fragment.
+
+    A cookie marks the browser; whether the callback insists on it is a setting, because pages
+    that fetch this without credentials do not keep it.
+    """
     llm_api = opened.settings.services.llm_api
     allowed = (*llm_api.login_redirects, *opened.settings.identity.redirect_uris)
     if redirect_url and not is_allowed_redirect(redirect_url, allowed):
@@ -47,11 +60,22 @@ async def login(opened: Open, redirect_url: Annotated[str, Query(max_length=2048
         )
     async with opened.database.session() as session:
         started = await begin_login(session, opened.identity, redirect_url or llm_api.login_home)
+    name, value = browser_cookie(started.state)
+    response.set_cookie(
+        name,
+        value,
+        max_age=int(LIFETIME.total_seconds()),
+        path="/",
+        httponly=True,
+        samesite="lax",
+        secure=public_origin(request).startswith("https:"),
+    )
     return LoginStarted(authorization_url=started.authorization_url, state=started.state)
 
 
 @router.get("/callback", status_code=302, summary="The identity server sends the browser back here")
 async def callback(
+    request: Request,
     opened: Open,
     code: str = "",
     state: str = "",
@@ -61,9 +85,18 @@ async def callback(
     """Exchange the code for tokens and send the browser on; every failure leads to the home page."""
     home = opened.settings.services.llm_api.login_home
 
+    cookie, expected = browser_cookie(state)
+    marked = request.cookies.get(cookie) == expected
+
+    def leave(address: str) -> RedirectResponse:
+        answer = RedirectResponse(address, status_code=302, headers=PRIVATE)
+        if marked:
+            answer.delete_cookie(cookie, path="/", httponly=True, samesite="lax")
+        return answer
+
     def failed(target: str, reason: str, description: str) -> RedirectResponse:
         AUTH_REQUESTS.labels("login", reason if reason in _REASONS else "refused").inc()
-        return RedirectResponse(with_error(target, reason, description), status_code=302, headers=PRIVATE)
+        return leave(with_error(target, reason, description))
 
     if error:
         if state:
@@ -73,6 +106,8 @@ async def callback(
         return failed(home, error[:LONGEST_ERROR], told)
     if not code or not state:
         return failed(home, "invalid_request", "code and state are required")
+    if opened.settings.services.llm_api.login_cookie_required and not marked:
+        return failed(home, "invalid_state", "this log-in was not begun in this browser; begin it again")
     async with opened.database.session() as session:
         pending = await take_login(session, state)
     if pending is None:
@@ -84,7 +119,7 @@ async def callback(
     except IdentityUnavailable:
         return failed(home, "server_error", "the identity server cannot be reached; try again shortly")
     AUTH_REQUESTS.labels("login", "ok").inc()
-    return RedirectResponse(with_tokens(pending.redirect_url, tokens), status_code=302, headers=PRIVATE)
+    return leave(with_tokens(pending.redirect_url, tokens, state))
 
 
 _REASONS = frozenset({"invalid_request", "invalid_state", "token_exchange_failed", "server_error"})

@@ -247,6 +247,12 @@ class LlmApi(Section):
         "identity.redirect_uris; a `*` at the end stands for any path.",
         "JAN_LOGIN_REDIRECTS",
     )
+    login_cookie_required: bool = setting(
+        False,
+        "Whether a log-in ends only in the browser that began it, known by a cookie. Pages that fetch "
+        "/auth/login must then do so with credentials, from the same site.",
+        "JAN_LOGIN_COOKIE_REQUIRED",
+    )
     login_home: HttpUrl = setting(
         "http://localhost:3000/",
         "Where a browser goes after the log-in when it named no address, and when the log-in failed.",
