@@ -14,11 +14,13 @@ from jan_server.authentication.identity_header import IdentitySigner
 from jan_server.authentication.jwks import KeySet
 from jan_server.authentication.verifier import TokenRules, TokenVerifier
 from jan_server.database.engine import Database
+from jan_server.http.api_document import install_credentials, show_credentials, with_credentials
 from jan_server.http.client_address import parse_networks
 from jan_server.http.context import ServiceContext
 from jan_server.http.edge import create_service_app
 from jan_server.http.fast_route import Endpoint, add_fast_route
 from jan_server.services.llm_api.accounts import Accounts
+from jan_server.services.llm_api.api_document import TAGS, introduction
 from jan_server.services.llm_api.audit_trail import AuditTrail
 from jan_server.services.llm_api.background import once_reachable, repeating
 from jan_server.services.llm_api.built_in_prompts import seed_prompts
@@ -63,6 +65,7 @@ from jan_server.services.llm_api.routes import (
     user_administration,
     user_settings,
 )
+from jan_server.services.llm_api.routes.caller import ASKING
 from jan_server.services.llm_api.routes.failures import install_failures
 from jan_server.services.llm_api.serving import inference_probe, make_serving, open_serving
 from jan_server.services.llm_api.share_views import ShareViews
@@ -109,7 +112,13 @@ def create_app(context: ServiceContext) -> ASGIApp:
             )
             yield
 
-    app = create_service_app("llm-api", title="Jan Server: LLM API", lifespan=lifespan)
+    app = create_service_app(
+        "llm-api",
+        title="Jan Server: LLM API",
+        description=introduction(context.settings.infrastructure.gateway.public_url),
+        lifespan=lifespan,
+    )
+    install_credentials(app, TAGS)
     app.add_middleware(AuditTrail)
     app.add_middleware(IdentityEcho)
     app.add_middleware(RequestMetrics)
@@ -171,20 +180,33 @@ def add_routes(app: FastAPI) -> None:
         "/auth/validate-api-key",
         api_keys.validate_api_key,
         methods=["POST"],
+        public=True,
         **api_keys.VALIDATION_DOCUMENT,
     )
 
 
 def mount(app: FastAPI, router: APIRouter) -> None:
     """Serve `router` as it is and below `/llm`; the document shows it once."""
+    show_credentials(router, ASKING)
     app.include_router(router)
     app.include_router(router, prefix=MIRROR, include_in_schema=False)
 
 
 def mount_fast_route(
-    app: FastAPI, path: str, endpoint: Endpoint, *, methods: Sequence[str], **openapi: Any
+    app: FastAPI,
+    path: str,
+    endpoint: Endpoint,
+    *,
+    methods: Sequence[str],
+    public: bool = False,
+    **openapi: Any,
 ) -> None:
-    """Serve a hot route (see `jan_server.http.fast_route`) as it is and below `/llm`."""
+    """Serve a hot route (see `jan_server.http.fast_route`) as it is and below `/llm`.
+
+    The document says that it needs a credential, unless it is `public`.
+    """
+    if not public:
+        openapi["openapi_extra"] = with_credentials(openapi.get("openapi_extra"))
     add_fast_route(app, MIRROR + path, endpoint, methods=methods, documented=False)
     add_fast_route(app, path, endpoint, methods=methods, **openapi)
 

@@ -1,5 +1,6 @@
 """The service tells how it is."""
 
+import re
 from datetime import datetime
 
 import psycopg
@@ -109,6 +110,32 @@ async def test_the_documentation_is_served(llm_api):
     body = paths["/auth/api-keys"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert set(body["properties"]) >= {"name", "expires_in", "expires_in_days"}
     assert (await llm_api.get("/api/swagger")).status_code == 200
+
+
+async def test_the_document_says_which_routes_need_a_credential(llm_api):
+    document = (await llm_api.get("/api/swagger/doc.json")).json()
+    schemes = document["components"]["securitySchemes"]
+    assert {(scheme["type"], scheme.get("name")) for scheme in schemes.values()} == {
+        ("http", None),
+        ("apiKey", "X-API-Key"),
+    }
+    assert "/auth/guest-login" in document["info"]["description"]
+    assert "/metrics" not in document["paths"]
+    wrong = []
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            answer = await llm_api.request(method, re.sub(r"{[^}]*}", "1", path), json={})
+            refused = answer.status_code == 401 and "Authorization: Bearer" in answer.text
+            if refused != ("security" in operation):
+                wrong.append((method, path, answer.status_code))
+    assert wrong == []
+    used = {
+        tag
+        for operations in document["paths"].values()
+        for each in operations.values()
+        for tag in each["tags"]
+    }
+    assert used == {tag["name"] for tag in document["tags"]}
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/auth/nowhere", "/llm", "/v1/nowhere"])

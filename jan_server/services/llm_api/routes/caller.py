@@ -73,7 +73,11 @@ CallerPrincipal = Annotated[Principal, Depends(require_token)]
 CallerUser = Annotated[CurrentUser, Depends(current_user)]
 CallerAdmin = Annotated[Principal, Depends(require_admin)]
 
+ASKING = frozenset({require_token, current_user, require_admin})
+"""The dependencies that a route has when it needs a credential."""
+
 __all__ = [
+    "ASKING",
     "CallerAdmin",
     "CallerPrincipal",
     "CallerUser",

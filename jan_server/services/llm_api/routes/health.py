@@ -28,7 +28,7 @@ async def healthz() -> Health:
     return Health()
 
 
-@root_router.get("/healthcheck", summary="The process answers, in one word")
+@root_router.get("/healthcheck", include_in_schema=False)
 async def healthcheck() -> str:
     """The JSON text `"ok"`."""
     return "ok"
@@ -52,7 +52,7 @@ async def readyz(opened: Open, response: Response) -> ReadinessInfo:
     return ReadinessInfo(status=report.status, checks=checks)
 
 
-@root_router.get("/metrics", summary="Metrics for Prometheus")
+@root_router.get("/metrics", include_in_schema=False)
 async def metrics() -> Response:
     """Prometheus' text format."""
     return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
