@@ -224,7 +224,8 @@ class Gateway(Section):
     trusted_ips: TextList = setting(
         (),
         "Addresses and networks of proxies in front of the gateway, whose X-Real-IP and X-Forwarded-* "
-        "headers are believed.",
+        "headers are believed. Services believe X-Real-IP from them too: name the gateway's own address "
+        "where it runs in another process than they.",
         "KONG_TRUSTED_IPS",
     )
 
