@@ -20,6 +20,7 @@ from tests.gateway.serving import free_port
 
 PROTECTED = ["/v1/models", "/llm/v1/models", "/media/v1/media", "/responses/v1/responses", "/v1/responses"]
 PUBLIC = [
+    "/",
     "/healthz",
     "/readyz",
     "/llm/healthz",

@@ -26,6 +26,8 @@ ROUTES = [
     ("POST", "/auth/guest-login", "llm-api", "/auth/guest-login"),
     ("POST", "/llm/auth/guest-login", "llm-api", "/llm/auth/guest-login"),
     ("DELETE", "/auth/api-keys/1", "llm-api", "/auth/api-keys/1"),
+    ("GET", "/", "llm-api", "/"),
+    ("HEAD", "/", "llm-api", "/"),
     ("GET", "/healthz", "llm-api", "/healthz"),
     ("GET", "/llm/healthz", "llm-api", "/healthz"),
     ("GET", "/api/swagger/doc.json", "llm-api", "/api/swagger/doc.json"),
@@ -50,7 +52,9 @@ ROUTES = [
     ("POST", "/auth/realms/jan/protocol/openid-connect/token", "identity", None),
 ]
 NOT_ROUTED = [
-    ("GET", "/"),
+    ("POST", "/"),
+    ("GET", "/index.html"),
+    ("GET", "//x"),
     ("GET", "/realms/master"),
     ("GET", "/realms/janitor"),
     ("GET", "/admin/realms/jan/users"),

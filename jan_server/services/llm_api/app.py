@@ -44,6 +44,7 @@ from jan_server.services.llm_api.routes import (
     conversations,
     embeddings,
     feature_flags,
+    front_page,
     group_administration,
     health,
     items,
@@ -129,6 +130,7 @@ def create_app(context: ServiceContext) -> ASGIApp:
 
 def add_routes(app: FastAPI) -> None:
     """Mount every router: one line a router, here and nowhere else."""
+    app.include_router(front_page.router)
     app.include_router(health.root_router)
     mount(app, health.router)
     mount(app, auth.router)
