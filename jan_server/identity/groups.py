@@ -13,7 +13,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from jan_server.identity.attributes import read_attributes
 from jan_server.identity.errors import bad_request, conflict, not_found
 from jan_server.identity.realm import Realm
-from jan_server.identity.tables import GroupRow, UserGroupRow, UserRow
+from jan_server.identity.roles import Role
+from jan_server.identity.tables import GroupRoleRow, GroupRow, UserGroupRow, UserRow
 
 MAX_NAME = 255
 
@@ -52,11 +53,14 @@ class GroupTree:
 
     def path(self, row: GroupRow) -> str:
         """The path of a group, such as `/team/sub`."""
-        names = [row.name]
-        while row.parent_id is not None:
-            row = self.by_id[row.parent_id]
-            names.append(row.name)
-        return "/" + "/".join(reversed(names))
+        return "/" + "/".join(one.name for one in reversed(self.lineage(row)))
+
+    def lineage(self, row: GroupRow) -> Sequence[GroupRow]:
+        """A group and all above it."""
+        found = [row]
+        while parent := found[-1].parent_id:
+            found.append(self.by_id[parent])
+        return found
 
     def find(self, path: str) -> GroupRow | None:
         """The group with a path; the leading slash may be missing."""
@@ -109,9 +113,32 @@ async def read_groups(session: AsyncSession, realm: Realm) -> GroupTree:
     return GroupTree(rows.all())
 
 
-async def group_by_path(session: AsyncSession, realm: Realm, path: str) -> GroupRow | None:
-    """The group with a path, or None."""
-    return (await read_groups(session, realm)).find(path)
+def groups_named(tree: GroupTree, value: Any) -> Sequence[GroupRow]:
+    """The groups that the member `groups` of a user's representation names by their paths.
+
+    Raises:
+        IdentityError: 400 when it is no list of paths, or one of them is unknown.
+    """
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(path, str) for path in value):
+        raise bad_request("groups must be a list of paths", field="groups")
+    found = {path: tree.find(path) for path in value}
+    for path, row in found.items():
+        if row is None:
+            raise bad_request(f"groups: the group {path[:64]!r} does not exist", field="groups")
+    return [row for row in found.values() if row is not None]
+
+
+async def roles_of_group(
+    session: AsyncSession, realm: Realm, tree: GroupTree, row: GroupRow
+) -> Sequence[Role]:
+    """The roles that members of a group have: its own, and those of all groups above it."""
+    lineage = [one.id for one in tree.lineage(row)]
+    ids = await session.exec(
+        select(GroupRoleRow.role_id).where(col(GroupRoleRow.group_id).in_(lineage)).distinct()
+    )
+    return [realm.roles.by_id[role] for role in ids.all() if role in realm.roles.by_id]
 
 
 async def create_group(

@@ -337,7 +337,7 @@ class _RealmImport:
         if row is None and (client_id := user.get("serviceAccountClientId")):
             row = await create_service_account(self._session, realm, realm.clients[client_id])
         elif row is None:
-            row = await create_user(self._session, realm, {**user, "groups": ()}, from_file=True)
+            row = await create_user(self._session, realm, user, from_file=True)
         await self._session.flush()
         roles = [realm.roles.of_realm[name] for name in user.get("realmRoles") or ()]
         for client_id, names in (user.get("clientRoles") or {}).items():

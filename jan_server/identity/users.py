@@ -17,11 +17,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from jan_server.identity.attributes import read_attributes
 from jan_server.identity.errors import IdentityError, bad_request, conflict, not_found
-from jan_server.identity.groups import group_by_path, join_default_groups, join_group
+from jan_server.identity.groups import join_default_groups, join_group
 from jan_server.identity.realm import Realm
 from jan_server.identity.roles import give_roles
 from jan_server.identity.sessions import end_sessions_of
-from jan_server.identity.tables import UserRow, new_id
+from jan_server.identity.tables import GroupRow, UserRow, new_id
 
 MAX_TEXT = 255
 UPDATE_PASSWORD = "UPDATE_PASSWORD"  # noqa: S105 - the name of an action
@@ -44,13 +44,19 @@ def username_for(realm: Realm, username: str, email: str | None) -> str:
     return email if realm.email_is_username and email else username
 
 
-async def get_user(session: AsyncSession, realm: Realm, user_id: str) -> UserRow:
+async def get_user(session: AsyncSession, realm: Realm, user_id: str, *, lock: bool = False) -> UserRow:
     """A user by its id.
+
+    Args:
+        session: The transaction.
+        realm: Its realm.
+        user_id: Its id.
+        lock: Whether it is read anew and held until the transaction ends, so that changes take turns.
 
     Raises:
         IdentityError: 404.
     """
-    row = await session.get(UserRow, user_id)
+    row = await session.get(UserRow, user_id, with_for_update=lock or None, populate_existing=lock)
     if row is None or row.realm_id != realm.id:
         raise not_found("User not found")
     return row
@@ -74,7 +80,12 @@ async def find_by_login(session: AsyncSession, realm: Realm, login: str) -> User
 
 
 async def create_user(
-    session: AsyncSession, realm: Realm, body: Mapping[str, Any], *, from_file: bool = False
+    session: AsyncSession,
+    realm: Realm,
+    body: Mapping[str, Any],
+    *,
+    groups: Sequence[GroupRow] = (),
+    from_file: bool = False,
 ) -> UserRow:
     """Make a user from its representation, in the default groups and with the default role.
 
@@ -82,7 +93,8 @@ async def create_user(
         session: The transaction.
         realm: Its realm.
         body: `username`, `email`, `enabled`, `firstName`, `lastName`, `emailVerified`, `attributes`,
-            `requiredActions`, `groups`; credentials are set by the caller.
+            `requiredActions`; credentials are set by the caller.
+        groups: Groups that it joins besides.
         from_file: Whether the name is taken as it is, as in Keycloak's imports.
 
     Raises:
@@ -119,10 +131,7 @@ async def create_user(
     await _flush(session)
     await join_default_groups(session, realm, row.id)
     await give_roles(session, row.id, [realm.roles.of_realm[realm.default_role]])
-    for path in body.get("groups") or ():
-        group = await group_by_path(session, realm, str(path))
-        if group is None:
-            raise bad_request(f"group {str(path)[:64]!r} does not exist", field="groups")
+    for group in groups:
         await join_group(session, row.id, group.id)
     return row
 
@@ -160,6 +169,18 @@ async def update_user(session: AsyncSession, realm: Realm, row: UserRow, body: M
             await end_sessions_of(session, row.id)
     session.add(row)
     await _flush(session)
+
+
+def gives_power(row: UserRow, body: Mapping[str, Any]) -> bool:
+    """Whether a change decides who can log in as a user: its password, address, state or duties."""
+    if body.get("credentials"):
+        return True
+    if "email" in body and _email(body["email"]) != row.email:
+        return True
+    if body.get("enabled") is not None and _flag(body, "enabled") != row.enabled:
+        return True
+    actions = body.get("requiredActions")
+    return actions is not None and _actions(actions) != row.required_actions
 
 
 async def delete_user(session: AsyncSession, row: UserRow) -> None:

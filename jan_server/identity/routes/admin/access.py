@@ -21,10 +21,12 @@ from jan_server.identity.access_tokens import verify_access_token
 from jan_server.identity.builtin import ADMIN, MANAGEMENT_ROLES, REALM_MANAGEMENT
 from jan_server.identity.client_authentication import bearer_of
 from jan_server.identity.errors import IdentityError, forbidden, not_found, unauthorized
+from jan_server.identity.groups import GroupTree, roles_of_group
 from jan_server.identity.realm import MASTER, Realm, touch
 from jan_server.identity.resources import resources_of
 from jan_server.identity.roles import Role
 from jan_server.identity.subject import load_subject
+from jan_server.identity.tables import GroupRow, UserRow
 
 VIEW_USERS = ("view-users", "manage-users")
 MANAGE_USERS = ("manage-users",)
@@ -67,6 +69,19 @@ class Call:
                 is_master_right and "realm-admin" not in self.rights
             ):
                 raise forbidden()
+
+    async def require_group(self, tree: GroupTree, row: GroupRow) -> None:
+        """Refuse (403) to put anybody into a group whose roles bring rights which the caller lacks."""
+        for role in await roles_of_group(self.session, self.realm, tree, row):
+            self.require_role(role)
+
+    async def require_power_over(self, user: UserRow) -> None:
+        """Refuse (403) power over a user that has management rights which the caller lacks.
+
+        Whoever decides how somebody logs in, could log in as that user and use its rights.
+        """
+        for role in (await load_subject(self.session, self.realm, user)).roles:
+            self.require_role(role)
 
     async def touch(self) -> None:
         """Say that the realm's own settings change with this call."""

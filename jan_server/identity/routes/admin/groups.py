@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from jan_server.http.json_body import OrjsonResponse
-from jan_server.identity.errors import not_found
+from jan_server.identity.errors import bad_request, not_found
 from jan_server.identity.groups import (
+    GroupTree,
     count_groups,
     create_group,
     delete_group,
@@ -28,6 +32,7 @@ from jan_server.identity.routes.admin.access import (
     location_of,
     read_object,
 )
+from jan_server.identity.tables import GroupRow
 from jan_server.identity.user_search import page_of
 from jan_server.identity.users import representation
 
@@ -65,8 +70,8 @@ async def make_group(request: Request) -> Response:
     async with admin_call(request, MANAGE_USERS) as call:
         body = await read_object(request)
         tree = await read_groups(call.session, call.realm)
-        if body.get("id") in tree.by_id:
-            await move_group(call.session, tree, tree.by_id[body["id"]], None)
+        if (known := _known(tree, body)) is not None:
+            await move_group(call.session, tree, known, None)
             return Response(status_code=204)
         row = await create_group(call.session, call.realm, tree, None, body)
     return Response(status_code=201, headers={"location": location_of(request, row.id)})
@@ -118,8 +123,10 @@ async def make_child(request: Request) -> Response:
         body = await read_object(request)
         tree = await read_groups(call.session, call.realm)
         parent = tree.get(request.path_params["group_id"])
-        if body.get("id") in tree.by_id:
-            await move_group(call.session, tree, tree.by_id[body["id"]], parent)
+        if (known := _known(tree, body)) is not None:
+            # Its members have the roles of all groups above it from now on.
+            await call.require_group(tree, parent)
+            await move_group(call.session, tree, known, parent)
             return Response(status_code=204)
         row = await create_group(call.session, call.realm, tree, parent, body)
         shown = (await read_groups(call.session, call.realm)).representation(row)
@@ -170,5 +177,17 @@ async def change_default_groups(request: Request) -> Response:
         row = tree.by_id.get(request.path_params["group_id"])
         if row is None:
             raise not_found("Group not found")
+        if request.method == "PUT":
+            await call.require_group(tree, row)
         await set_default(call.session, row, default=request.method == "PUT")
     return Response(status_code=204)
+
+
+def _known(tree: GroupTree, body: Mapping[str, Any]) -> GroupRow | None:
+    """The group whose `id` a representation gives, or None when it describes a new one."""
+    group_id = body.get("id")
+    if group_id is None:
+        return None
+    if not isinstance(group_id, str):
+        raise bad_request("id must be the id of a group, a text", field="id")
+    return tree.by_id.get(group_id)

@@ -8,13 +8,20 @@ from typing import Any
 from fastapi import APIRouter
 from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import col, select
+from sqlmodel import col
 from starlette.requests import Request
 from starlette.responses import Response
 
 from jan_server.http.json_body import OrjsonResponse
 from jan_server.identity.errors import not_found
-from jan_server.identity.groups import groups_of_user, join_group, leave_group, read_groups
+from jan_server.identity.groups import (
+    GroupTree,
+    groups_of_user,
+    join_group,
+    leave_group,
+    read_groups,
+    roles_of_group,
+)
 from jan_server.identity.roles import Role, give_roles, roles_of_user, take_roles
 from jan_server.identity.routes.admin.access import (
     MANAGE_USERS,
@@ -24,7 +31,7 @@ from jan_server.identity.routes.admin.access import (
     admin_call,
     read_list,
 )
-from jan_server.identity.tables import GroupRoleRow
+from jan_server.identity.tables import GroupRoleRow, GroupRow
 from jan_server.identity.user_search import page_of
 from jan_server.identity.users import get_user
 
@@ -87,6 +94,8 @@ async def take(request: Request) -> Response:
         user = await get_user(call.session, call.realm, request.path_params["user_id"])
         body = await read_list(request) if await request.body() else None
         roles = _roles(call, request, body) if body is not None else await _held(call, request)
+        for role in roles:
+            call.require_role(role)
         await take_roles(call.session, user.id, roles)
     return Response(status_code=204)
 
@@ -121,10 +130,9 @@ async def count_groups(request: Request) -> Response:
 async def join(request: Request) -> Response:
     """Put a user into a group."""
     async with admin_call(request, MANAGE_USERS) as call:
-        user_id, group_id = await _member_and_group(call, request)
-        for role in await _roles_of_group(call, group_id):
-            call.require_role(role)
-        await join_group(call.session, user_id, group_id)
+        user_id, tree, group = await _member_and_group(call, request)
+        await call.require_group(tree, group)
+        await join_group(call.session, user_id, group.id)
     return Response(status_code=204)
 
 
@@ -132,8 +140,8 @@ async def join(request: Request) -> Response:
 async def leave(request: Request) -> Response:
     """Take a user out of a group."""
     async with admin_call(request, MANAGE_USERS) as call:
-        user_id, group_id = await _member_and_group(call, request)
-        await leave_group(call.session, user_id, group_id)
+        user_id, _, group = await _member_and_group(call, request)
+        await leave_group(call.session, user_id, group.id)
     return Response(status_code=204)
 
 
@@ -142,7 +150,8 @@ async def list_roles_of_group(request: Request) -> Response:
     """The roles that every member of a group has."""
     async with admin_call(request, VIEW_GROUPS) as call:
         tree = await read_groups(call.session, call.realm)
-        roles = await _roles_of_group(call, tree.get(request.path_params["group_id"]).id)
+        group = tree.get(request.path_params["group_id"])
+        roles = await roles_of_group(call.session, call.realm, tree, group)
     return OrjsonResponse([role.representation() for role in roles if role.client is None])
 
 
@@ -201,22 +210,10 @@ def _roles(call: Call, request: Request, named: Sequence[Mapping[str, Any]]) -> 
     return found
 
 
-async def _roles_of_group(call: Call, group_id: str) -> Sequence[Role]:
-    """The roles of a group and of all above it."""
-    tree = await read_groups(call.session, call.realm)
-    lineage = [group_id]
-    while parent := tree.by_id[lineage[-1]].parent_id:
-        lineage.append(parent)
-    rows = await call.session.exec(
-        select(GroupRoleRow.role_id).where(col(GroupRoleRow.group_id).in_(lineage)).distinct()
-    )
-    return [call.realm.roles.by_id[role] for role in rows.all() if role in call.realm.roles.by_id]
-
-
-async def _member_and_group(call: Call, request: Request) -> tuple[str, str]:
+async def _member_and_group(call: Call, request: Request) -> tuple[str, GroupTree, GroupRow]:
     user = await get_user(call.session, call.realm, request.path_params["user_id"])
     tree = await read_groups(call.session, call.realm)
-    group_id = request.path_params["group_id"]
-    if group_id not in tree.by_id:
+    group = tree.by_id.get(request.path_params["group_id"])
+    if group is None:
         raise not_found("Group not found")
-    return user.id, group_id
+    return user.id, tree, group

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from jan_server.http.json_body import OrjsonResponse
-from jan_server.identity.errors import IdentityError, not_found
+from jan_server.identity.errors import IdentityError, bad_request, not_found
 from jan_server.identity.groups import read_groups
 from jan_server.identity.roles import (
     Role,
@@ -91,7 +91,12 @@ async def show_role(request: Request) -> Response:
 async def change_role(request: Request) -> Response:
     """Change a role."""
     async with admin_call(request, _rights(request, MANAGE_ROLES, MANAGE_CLIENTS)) as call:
-        await update_role(call.session, call.realm.roles, _role(call, request), await read_object(request))
+        role = _role(call, request)
+        call.require_role(role)
+        body = await read_object(request)
+        if role.client is None and body.get("name", role.name) != role.name == call.realm.default_role:
+            raise bad_request(f"name: {role.name} is the default role of the realm", field="name")
+        await update_role(call.session, call.realm.roles, role, body)
         await call.touch()
     return Response(status_code=204)
 
@@ -107,6 +112,7 @@ async def remove_role(request: Request) -> Response:
             raise IdentityError(
                 400, {"error": f"{role.name} is default role of the realm and cannot be removed."}
             )
+        call.require_role(role)
         await delete_role(call.session, role)
         await call.touch()
     return Response(status_code=204)

@@ -11,7 +11,8 @@ from starlette.responses import Response
 
 from jan_server.http.json_body import OrjsonResponse
 from jan_server.identity.credentials import credentials_of, delete_credential, hash_for, set_password
-from jan_server.identity.errors import IdentityError, bad_request, not_found
+from jan_server.identity.errors import bad_request, not_found
+from jan_server.identity.groups import groups_named, read_groups
 from jan_server.identity.resources import resources_of
 from jan_server.identity.roles import roles_of_user
 from jan_server.identity.routes.admin.access import (
@@ -29,6 +30,7 @@ from jan_server.identity.users import (
     create_user,
     delete_user,
     get_user,
+    gives_power,
     is_email,
     representation,
     update_user,
@@ -66,7 +68,11 @@ async def make_user(request: Request) -> Response:
         if credential is not None:
             await call.release()
             hashed = await _hash(request, call, credential, body.get("username"), body.get("email"))
-        row = await create_user(call.session, call.realm, body)
+        tree = await read_groups(call.session, call.realm)
+        groups = groups_named(tree, body.get("groups"))
+        for group in groups:
+            await call.require_group(tree, group)
+        row = await create_user(call.session, call.realm, body, groups=groups)
         if credential is not None and hashed is not None:
             await set_password(call.session, row, hashed, temporary=bool(credential.get("temporary")))
     return Response(status_code=201, headers={"location": location_of(request, row.id)})
@@ -86,10 +92,19 @@ async def change_user(request: Request) -> Response:
     async with admin_call(request, MANAGE_USERS) as call:
         body = await read_object(request)
         row = await _user(call, request)
-        await update_user(call.session, call.realm, row, body)
-        if credential := _credential(body):
+        if gives_power(row, body):
+            await call.require_power_over(row)
+        credential = _credential(body)
+        hashed = None
+        if credential is not None:
             await call.release()
-            hashed = await _hash(request, call, credential, row.username, row.email)
+            hashed = await _hash(request, call, credential, row.username, body.get("email", row.email))
+        # Nothing is changed before the password is known to be good; meanwhile the user may have been.
+        row = await _user(call, request, lock=True)
+        if gives_power(row, body):
+            await call.require_power_over(row)
+        await update_user(call.session, call.realm, row, body)
+        if credential is not None and hashed is not None:
             await set_password(call.session, row, hashed, temporary=bool(credential.get("temporary")))
     return Response(status_code=204)
 
@@ -98,7 +113,9 @@ async def change_user(request: Request) -> Response:
 async def remove_user(request: Request) -> Response:
     """Remove a user with its sessions."""
     async with admin_call(request, MANAGE_USERS) as call:
-        await delete_user(call.session, await _user(call, request))
+        row = await _user(call, request, lock=True)
+        await call.require_power_over(row)
+        await delete_user(call.session, row)
     return Response(status_code=204)
 
 
@@ -108,8 +125,11 @@ async def reset_password(request: Request) -> Response:
     async with admin_call(request, MANAGE_USERS) as call:
         body = await read_object(request)
         row = await _user(call, request)
+        await call.require_power_over(row)
         await call.release()
         hashed = await _hash(request, call, body, row.username, row.email)
+        row = await _user(call, request, lock=True)
+        await call.require_power_over(row)
         await set_password(call.session, row, hashed, temporary=bool(body.get("temporary")))
     return Response(status_code=204)
 
@@ -126,7 +146,8 @@ async def list_credentials(request: Request) -> Response:
 async def remove_credential(request: Request) -> Response:
     """Take a user's password away."""
     async with admin_call(request, MANAGE_USERS) as call:
-        row = await _user(call, request)
+        row = await _user(call, request, lock=True)
+        await call.require_power_over(row)
         if not await delete_credential(call.session, row.id, request.path_params["credential_id"]):
             raise not_found("Credential not found")
     return Response(status_code=204)
@@ -175,8 +196,8 @@ async def list_all_roles(request: Request) -> Response:
     return OrjsonResponse(body)
 
 
-async def _user(call: Call, request: Request) -> UserRow:
-    return await get_user(call.session, call.realm, request.path_params["user_id"])
+async def _user(call: Call, request: Request, *, lock: bool = False) -> UserRow:
+    return await get_user(call.session, call.realm, request.path_params["user_id"], lock=lock)
 
 
 def _access(call: Call) -> tuple[str, ...]:
@@ -198,14 +219,10 @@ async def _hash(
 ) -> str:
     if email and not is_email(str(email).lower()):
         email = ""
-    try:
-        return await hash_for(
-            resources_of(request).hasher,
-            call.realm,
-            credential,
-            username=str(username or ""),
-            email=str(email or ""),
-        )
-    except IdentityError:
-        await call.session.rollback()
-        raise
+    return await hash_for(
+        resources_of(request).hasher,
+        call.realm,
+        credential,
+        username=str(username or ""),
+        email=str(email or ""),
+    )
