@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from jan_server.database.engine import Database
+from jan_server.http.client_address import parse_networks
 from jan_server.http.context import ServiceContext
 from jan_server.http.edge import create_service_app
 from jan_server.http.json_body import OrjsonResponse
@@ -98,6 +99,9 @@ def open_resources(context: ServiceContext) -> Resources:
         hasher=PasswordHasher(),
         address_limit=AddressLimit(
             settings.identity.login_limit.address_attempts, settings.identity.login_limit.window
+        ),
+        trusted_proxies=parse_networks(
+            settings.infrastructure.gateway.trusted_ips, "infrastructure.gateway.trusted_ips"
         ),
     )
 

@@ -23,6 +23,7 @@ from jan_server.identity.sessions import fingerprint
 from jan_server.identity.tables import AuthorizationCodeRow, UserSessionRow, now
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9._~-]{43,128}\Z")
+_MAX_AGE = re.compile(r"[0-9]{1,10}\Z")
 RESPONSE_MODES = ("query", "fragment", "form_post")
 
 
@@ -91,6 +92,8 @@ def read_authorization_request(realm: Realm, parameters: Mapping[str, str]) -> A
     names = [field.name for field in fields(AuthorizationRequest)]
     request = AuthorizationRequest(**{name: parameters[name] for name in names if name in parameters})
     _check_flow(request, client)
+    if request.max_age and not _MAX_AGE.match(request.max_age):
+        raise RefusedRequest(request, "invalid_request", "Invalid parameter: max_age")
     try:
         grant_scope(client, realm.scopes, request.scope)
     except IdentityError as refusal:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -21,6 +22,27 @@ from jan_server.identity.tables import CredentialRow, UserRow, new_id, now
 from jan_server.identity.users import UPDATE_PASSWORD
 
 _PBKDF2 = {"pbkdf2": "sha1", "pbkdf2-sha256": "sha256", "pbkdf2-sha512": "sha512"}
+
+# Far above what Keycloak has ever used (1 300 000 rounds of PBKDF2), and still compared within seconds.
+MAX_ROUNDS = 5_000_000
+MAX_PASSES = 64
+MAX_MEMORY_KIB = 256 * 1024
+MAX_LANES = 16
+MAX_BYTES = 512
+MIN_ARGON2_SALT, MIN_ARGON2_HASH = 8, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Password:
+    """The password that a user has.
+
+    Attributes:
+        hash: Its hash.
+        chosen_at: When it was set, in UTC; hashing it anew does not change that.
+    """
+
+    hash: str
+    chosen_at: datetime
 
 
 def password_in(body: Mapping[str, Any]) -> str:
@@ -66,22 +88,32 @@ async def set_password(session: AsyncSession, user: UserRow, hashed: str, *, tem
     session.add(user)
 
 
-async def password_hash(session: AsyncSession, user_id: str) -> str | None:
-    """The hash of a user's password, or None."""
-    rows = await session.exec(select(CredentialRow.hash).where(col(CredentialRow.user_id) == user_id))
-    return rows.one_or_none()
+async def password_of(session: AsyncSession, user_id: str, *, lock: bool = False) -> Password | None:
+    """The password of a user, or None.
+
+    Args:
+        session: The transaction.
+        user_id: The user.
+        lock: Whether nobody may replace it before the transaction ends.
+    """
+    query = select(CredentialRow).where(col(CredentialRow.user_id) == user_id)
+    if lock:
+        query = query.with_for_update().execution_options(populate_existing=True)
+    row = (await session.exec(query)).one_or_none()
+    return Password(row.hash, row.created_at.astimezone(UTC)) if row is not None else None
 
 
-async def refresh_hash(database: Database, hasher: PasswordHasher, user_id: str, password: str) -> None:
-    """Hash a password anew, with today's parameters, after it was found right."""
+async def refresh_hash(
+    database: Database, hasher: PasswordHasher, user_id: str, password: str, held: Password
+) -> None:
+    """Hash a password anew, with today's parameters, after it was found right, if it is still the same."""
     hashed = await hasher.hash(password)
     async with database.session() as session:
-        row = (
-            await session.exec(select(CredentialRow).where(col(CredentialRow.user_id) == user_id))
-        ).one_or_none()
-        if row is not None:
-            row.hash = hashed
-            session.add(row)
+        await session.exec(
+            update(CredentialRow)
+            .where(col(CredentialRow.user_id) == user_id, col(CredentialRow.hash) == held.hash)
+            .values(hash=hashed)
+        )
 
 
 async def credentials_of(session: AsyncSession, user_id: str) -> list[dict[str, Any]]:
@@ -117,19 +149,34 @@ def imported_hash(body: Mapping[str, Any]) -> str:
     try:
         data, secret = orjson.loads(body["credentialData"]), orjson.loads(body["secretData"])
         salt, digest = base64.b64decode(secret["salt"]), base64.b64decode(secret["value"])
-        algorithm, iterations = str(data["algorithm"]), int(data["hashIterations"])
+        algorithm = str(data["algorithm"])
+        most = MAX_ROUNDS if algorithm in _PBKDF2 else MAX_PASSES
+        iterations = _within("hashIterations", data["hashIterations"], most)
+        for name, part in (("salt", salt), ("value", digest)):
+            _within(f"the length of {name}", len(part), MAX_BYTES)
         if algorithm in _PBKDF2:
             return pbkdf2_hash(_PBKDF2[algorithm], iterations, salt, digest)
         if algorithm == "argon2":
             more = {name: str(texts[0]) for name, texts in data["additionalParameters"].items()}
+            memory = _within("memory", int(more["memory"]), MAX_MEMORY_KIB)
+            lanes = _within("parallelism", int(more["parallelism"]), MAX_LANES)
+            kind = more.get("type", "id")
+            short = len(salt) < MIN_ARGON2_SALT or len(digest) < MIN_ARGON2_HASH
+            if short or kind not in ("i", "d", "id") or memory < 8 * lanes:
+                raise ValueError
             return (
-                f"$argon2{more.get('type', 'id')}$v=19"
-                f"$m={int(more['memory'])},t={iterations},p={int(more['parallelism'])}"
+                f"$argon2{kind}$v=19$m={memory},t={iterations},p={lanes}"
                 f"${_unpadded(salt)}${_unpadded(digest)}"
             )
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, binascii.Error) as failure:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as failure:
         raise bad_request("the hashed credential is malformed", field="credentials") from failure
     raise bad_request(f"passwords hashed by {algorithm[:32]!r} are not understood", field="credentials")
+
+
+def _within(what: str, value: Any, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise bad_request(f"credentials: {what} must be a whole number from 1 to {most}", field="credentials")
+    return value
 
 
 def _credential_data(hashed: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from jan_server.identity import login_attempts
 from jan_server.identity.clients import Client
-from jan_server.identity.credentials import password_hash, refresh_hash
+from jan_server.identity.credentials import Password, password_of, refresh_hash
 from jan_server.identity.errors import IdentityError, invalid_credentials, invalid_grant, oauth_error
 from jan_server.identity.realm import Realm
 from jan_server.identity.resources import Resources
@@ -51,14 +51,14 @@ class TokenRequest:
         realm: The realm.
         client: The client.
         form: The parameters.
-        address: Where it comes from.
+        origin: Where it comes from.
     """
 
     resources: Resources
     realm: Realm
     client: Client
     form: Mapping[str, str]
-    address: str
+    origin: login_attempts.Origin
 
     def scope(self, requested: str | None = None) -> GrantedScope:
         """The scopes that it gets."""
@@ -67,9 +67,9 @@ class TokenRequest:
 
 
 async def check_password(
-    resources: Resources, realm: Realm, login: str, password: str, address: str
-) -> UserRow:
-    """The user with a name or address and a password; counts failures and refuses too many.
+    resources: Resources, realm: Realm, login: str, password: str, origin: login_attempts.Origin
+) -> tuple[UserRow, Password]:
+    """The user with a name or address and a password, and that password; counts and limits failures.
 
     Raises:
         IdentityError: 401 `invalid_grant` when either is wrong; 429 for an address with too many
@@ -77,19 +77,19 @@ async def check_password(
     """
     async with resources.database.session() as session:
         user = await find_by_login(session, realm, login) if login.strip() else None
-        tried = login_attempts.attempt(user.id if user else None, login, address)
+        tried = login_attempts.attempt(user.id if user else None, login, origin)
         await login_attempts.refuse_if_blocked(session, realm, tried, resources.address_limit)
-        hashed = await password_hash(session, user.id) if user else None
+        held = await password_of(session, user.id) if user else None
     # No connection is held while the password is hashed.
-    verdict = await resources.hasher.verify(password, hashed)
-    if user is None or not verdict.good:
-        logger.info("a log-in failed", extra={"user": user.id if user else "", "address": address})
+    verdict = await resources.hasher.verify(password, held.hash if held else None)
+    if user is None or held is None or not verdict.good:
+        logger.info("a log-in failed", extra={"user": user.id if user else "", "address": origin.address})
         async with resources.database.session() as session:
             await login_attempts.count_failure(session, realm, tried, resources.address_limit)
         raise invalid_credentials()
     if verdict.stale:
-        await refresh_hash(resources.database, resources.hasher, user.id, password)
-    return user
+        await refresh_hash(resources.database, resources.hasher, user.id, password, held)
+    return user, held
 
 
 async def password_grant(request: TokenRequest) -> dict[str, Any]:
@@ -99,12 +99,12 @@ async def password_grant(request: TokenRequest) -> dict[str, Any]:
     if "username" not in request.form:
         raise oauth_error("invalid_request", "Missing parameter: username", status=401)
     scope = request.scope()
-    user = await check_password(
+    user, _ = await check_password(
         request.resources,
         request.realm,
         request.form["username"],
         request.form.get("password", ""),
-        request.address,
+        request.origin,
     )
     if not user.enabled:
         raise invalid_grant("Account disabled")
@@ -115,7 +115,7 @@ async def password_grant(request: TokenRequest) -> dict[str, Any]:
         subject = await load_subject(session, request.realm, user)
         _require_offline_role(subject, scope)
         row = await start_session(
-            session, request.realm, user.id, address=request.address, offline=scope.offline
+            session, request.realm, user.id, address=request.origin.address, offline=scope.offline
         )
         grant = Grant(request.realm, request.client, subject, scope, row)
         return await token_response(session, grant)
@@ -253,7 +253,7 @@ async def code_grant(request: TokenRequest) -> dict[str, Any]:
         _require_offline_role(subject, scope)
         if scope.offline:
             online = await start_session(
-                session, request.realm, user.id, address=request.address, offline=True
+                session, request.realm, user.id, address=request.origin.address, offline=True
             )
         grant = Grant(
             request.realm, request.client, subject, scope, online, nonce=row.nonce, through_browser=True

@@ -9,7 +9,7 @@ are made at any rate.
 
 from __future__ import annotations
 
-import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -18,8 +18,9 @@ from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
-from starlette.requests import HTTPConnection
+from starlette.types import Scope
 
+from jan_server.http.client_address import Network, client_address, is_within, limit_key, parse_address
 from jan_server.identity.errors import IdentityError, invalid_grant, oauth_error
 from jan_server.identity.realm import Realm
 from jan_server.identity.tables import LoginFailureRow, now
@@ -43,38 +44,55 @@ class AddressLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a log-in comes from.
+
+    Attributes:
+        address: The client's address; empty when nobody knows it.
+        key: What it counts as: itself, and for IPv6 its network of 64 bits.
+        local: Whether a process of this machine talks to the issuer itself, without a proxy.
+    """
+
+    address: str
+    key: str
+    local: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """A log-in that somebody tries.
 
     Attributes:
         kind: `user` when somebody has the name, else `name`.
         subject: The user's id, or the name that was typed.
-        address: Where it comes from.
+        origin: Where it comes from.
     """
 
     kind: str
     subject: str
-    address: str
+    origin: Origin
 
 
-def attempt(user_id: str | None, login: str, address: str) -> Attempt:
+def attempt(user_id: str | None, login: str, origin: Origin) -> Attempt:
     """The attempt to log in as somebody."""
     if user_id is not None:
-        return Attempt(USER, user_id, address)
-    return Attempt(NAME, login.strip().lower()[:255], address)
+        return Attempt(USER, user_id, origin)
+    return Attempt(NAME, login.strip().lower()[:255], origin)
 
 
-def address_of(connection: HTTPConnection) -> str:
-    """Where a request comes from: the peer, or what a proxy on this network says before it.
+def origin_of(scope: Scope, trusted: Sequence[Network]) -> Origin:
+    """Where a request comes from.
 
-    `X-Forwarded-For` counts only from loopback and private peers (the gateway, a load balancer),
-    and of it only the last entry, which that peer added itself.
+    Args:
+        scope: The connection.
+        trusted: Proxies whose word about the client is believed; the gateway of this process
+            needs none, because it writes the client's address into the scope.
     """
-    peer = connection.client.host if connection.client else ""
-    forwarded = connection.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
-    if forwarded and _is_near(peer) and _parsed(forwarded) is not None:
-        return forwarded
-    return peer
+    peer = parse_address(str((scope.get("client") or ("",))[0]))
+    named = any(name in (b"x-real-ip", b"x-forwarded-for") for name, _ in scope["headers"])
+    told = named and peer is not None and is_within(peer, trusted)
+    address = client_address(scope, trusted)
+    return Origin(address, limit_key(address), local=peer is not None and peer.is_loopback and not told)
 
 
 async def refuse_if_blocked(session: AsyncSession, realm: Realm, tried: Attempt, limit: AddressLimit) -> None:
@@ -88,11 +106,11 @@ async def refuse_if_blocked(session: AsyncSession, realm: Realm, tried: Attempt,
             col(LoginFailureRow.realm_id) == realm.id,
             col(LoginFailureRow.blocked_until) > now(),
             col(LoginFailureRow.kind).in_((tried.kind, ADDRESS)),
-            col(LoginFailureRow.subject).in_((tried.subject, tried.address)),
+            col(LoginFailureRow.subject).in_((tried.subject, tried.origin.key)),
         )
     )
     for row in rows.all():
-        if row.kind == ADDRESS and row.subject == tried.address and limit.attempts:
+        if row.kind == ADDRESS and row.subject == tried.origin.key and limit.attempts:
             raise too_many(row)
         if row.kind == tried.kind and row.subject == tried.subject and realm.flag("bruteForceProtected"):
             raise invalid_grant("Account temporarily disabled, after too many failed log-ins", status=401)
@@ -118,7 +136,7 @@ async def count_failure(session: AsyncSession, realm: Realm, tried: Attempt, lim
             realm,
             tried.kind,
             tried.subject,
-            tried.address,
+            tried.origin.address,
             timedelta(seconds=realm.seconds("maxDeltaTimeSeconds")),
         )
         rounds = row.failures // max(int(realm.setting("failureFactor")), 1)
@@ -126,8 +144,9 @@ async def count_failure(session: AsyncSession, realm: Realm, tried: Attempt, lim
             wait = min(rounds * realm.seconds("waitIncrementSeconds"), realm.seconds("maxFailureWaitSeconds"))
             row.blocked_until = now() + timedelta(seconds=wait)
             session.add(row)
-    if limit.attempts and tried.address and not _is_loopback(tried.address):
-        row = await _count(session, realm, ADDRESS, tried.address, tried.address, limit.window)
+    origin = tried.origin
+    if limit.attempts and origin.key and not origin.local:
+        row = await _count(session, realm, ADDRESS, origin.key, origin.address, limit.window)
         if row.failures >= limit.attempts:
             row.blocked_until = now() + limit.window
             session.add(row)
@@ -178,21 +197,3 @@ async def _count(
     row.last_address = address[:64]
     session.add(row)
     return row
-
-
-def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(address)
-    except ValueError:
-        return None
-
-
-def _is_near(address: str) -> bool:
-    parsed = _parsed(address)
-    # No address at all: the gateway calls within this process.
-    return not address or (parsed is not None and (parsed.is_loopback or parsed.is_private))
-
-
-def _is_loopback(address: str) -> bool:
-    parsed = _parsed(address)
-    return parsed is not None and parsed.is_loopback

@@ -150,11 +150,32 @@ def registration_page(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """A temporary password that a person is about to replace.
+
+    Attributes:
+        user_id: Whose it is.
+        chosen_at: When it was set, as text: the form is good for this password and for no later one.
+        remembered: Whether the browser shall be remembered.
+    """
+
+    user_id: str
+    chosen_at: str
+    remembered: bool
+
+
 def new_password_page(
-    visit: Visit, request: AuthorizationRequest, user_id: str, remembered: bool, *, error: str = ""
+    visit: Visit, request: AuthorizationRequest, replaced: Replacement, *, error: str = ""
 ) -> Response:
     """The page on which a person replaces a temporary password."""
-    sealed = visit.seal(NEW_PASSWORD, request, user=user_id, remembered=remembered)
+    sealed = visit.seal(
+        NEW_PASSWORD,
+        request,
+        user=replaced.user_id,
+        chosen=replaced.chosen_at,
+        remembered=replaced.remembered,
+    )
     return page(visit.realm, "password.html", request=sealed, error=error)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from starlette.requests import HTTPConnection
 
 from jan_server.database.engine import Database
+from jan_server.http.client_address import Network
 from jan_server.identity.login_attempts import AddressLimit
 from jan_server.identity.passwords import PasswordHasher
 from jan_server.identity.realm import Realm, RealmDirectory
@@ -21,12 +22,14 @@ class Resources:
         realms: The realms.
         hasher: Hashes passwords off the loop.
         address_limit: How many failed log-ins one address may have.
+        trusted_proxies: Whose word about a client's address is believed.
     """
 
     database: Database
     realms: RealmDirectory
     hasher: PasswordHasher
     address_limit: AddressLimit
+    trusted_proxies: tuple[Network, ...]
 
 
 def resources_of(connection: HTTPConnection) -> Resources:

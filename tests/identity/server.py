@@ -48,7 +48,7 @@ def _signing_key() -> str:
     return private_pem(new_private_key())
 
 
-def settings_for_tests(**identity: Any) -> Settings:
+def settings_for_tests(*, trusted_ips: tuple[str, ...] = (), **identity: Any) -> Settings:
     """Settings with every secret that identity needs."""
     return Settings(
         identity={
@@ -62,7 +62,8 @@ def settings_for_tests(**identity: Any) -> Settings:
                     "admin_password": MASTER_PASSWORD,
                     "backend_client_secret": BACKEND_SECRET,
                 }
-            }
+            },
+            "gateway": {"trusted_ips": trusted_ips},
         },
     )
 
@@ -174,7 +175,7 @@ def served(settings: Settings, database_url: str, home: Path) -> Iterator[Identi
         client = open_client()
         try:
             app = create_app(ServiceContext(settings, home, database_url, client))
-            server.append(uvicorn.Server(uvicorn.Config(app, log_level="warning")))
+            server.append(uvicorn.Server(uvicorn.Config(app, log_level="warning", proxy_headers=False)))
             await server[0].serve(sockets=[listener])
         finally:
             await client.close()

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Mapping
 
 from fastapi import APIRouter
+from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -19,14 +20,15 @@ from jan_server.identity.authorization import (
     refusal_answer,
 )
 from jan_server.identity.client_authentication import read_form
-from jan_server.identity.credentials import hash_for, set_password
+from jan_server.identity.credentials import hash_for, password_of, set_password
 from jan_server.identity.errors import IdentityError
 from jan_server.identity.grants import check_password
-from jan_server.identity.login_attempts import USER, address_of, forget_failures
+from jan_server.identity.login_attempts import USER, forget_failures, origin_of
 from jan_server.identity.login_forms import (
     LOGIN,
     NEW_PASSWORD,
     SESSION_COOKIE,
+    Replacement,
     Visit,
     expired,
     login_page,
@@ -47,7 +49,7 @@ from jan_server.identity.sessions import (
     start_session,
 )
 from jan_server.identity.tables import UserRow, UserSessionRow, now
-from jan_server.identity.users import UPDATE_PASSWORD, create_user, get_user
+from jan_server.identity.users import UPDATE_PASSWORD, create_user
 
 router = APIRouter(prefix="/realms/{realm}/protocol/openid-connect", tags=["log-in"])
 
@@ -96,8 +98,12 @@ async def log_in(http: Request) -> Response:
         return expired(visit.realm)
     username, remembered = form.get("username", ""), form.get("rememberMe") == "on"
     try:
-        user = await check_password(
-            visit.resources, visit.realm, username, form.get("password", ""), address_of(http)
+        user, held = await check_password(
+            visit.resources,
+            visit.realm,
+            username,
+            form.get("password", ""),
+            origin_of(http.scope, visit.resources.trusted_proxies),
         )
     except IdentityError as refusal:
         words = login_words(visit.realm, refusal)
@@ -111,7 +117,8 @@ async def log_in(http: Request) -> Response:
     async with visit.resources.database.session() as session:
         await forget_failures(session, visit.realm, USER, user.id)
     if UPDATE_PASSWORD in user.required_actions:
-        return new_password_page(visit, request, user.id, remembered)
+        replaced = Replacement(user.id, held.chosen_at.isoformat(), remembered)
+        return new_password_page(visit, request, replaced)
     return await _finish(visit, request, user, remembered=remembered)
 
 
@@ -152,14 +159,14 @@ async def update_password(http: Request) -> Response:
     request = _still_good(visit.realm, sealed["request"]) if sealed else None
     if sealed is None or request is None:
         return expired(visit.realm)
-    user_id, remembered = str(sealed["user"]), bool(sealed["remembered"])
+    replaced = Replacement(str(sealed["user"]), str(sealed.get("chosen", "")), bool(sealed["remembered"]))
     password = form.get("password-new", "")
     if password != form.get("password-confirm", ""):
-        return new_password_page(visit, request, user_id, remembered, error="The two passwords differ.")
+        return new_password_page(visit, request, replaced, error="The two passwords differ.")
     try:
         async with visit.resources.database.session() as session:
-            user = await get_user(session, visit.realm, user_id)
-        if UPDATE_PASSWORD not in user.required_actions or not user.enabled:
+            user = await _user_to_change(session, visit.realm, replaced)
+        if user is None:
             return expired(visit.realm)
         hashed = await hash_for(
             visit.resources.hasher,
@@ -169,12 +176,26 @@ async def update_password(http: Request) -> Response:
             email=user.email,
         )
         async with visit.resources.database.session() as session:
-            user = await get_user(session, visit.realm, user_id)
+            # Somebody may have replaced the password while this one was hashed.
+            user = await _user_to_change(session, visit.realm, replaced)
+            if user is None:
+                return expired(visit.realm)
             await set_password(session, user, hashed)
             await end_sessions_of(session, user.id)
     except IdentityError as refusal:
-        return new_password_page(visit, request, user_id, remembered, error=registration_words(refusal))
-    return await _finish(visit, request, user, remembered=remembered)
+        return new_password_page(visit, request, replaced, error=registration_words(refusal))
+    return await _finish(visit, request, user, remembered=replaced.remembered)
+
+
+async def _user_to_change(session: AsyncSession, realm: Realm, replaced: Replacement) -> UserRow | None:
+    """The user whose temporary password a form replaces, held; None when the form has expired."""
+    user = await session.get(UserRow, replaced.user_id, with_for_update=True)
+    if user is None or user.realm_id != realm.id or not user.enabled:
+        return None
+    held = await password_of(session, user.id, lock=True)
+    if held is None or held.chosen_at.isoformat() != replaced.chosen_at:
+        return None
+    return user if UPDATE_PASSWORD in user.required_actions else None
 
 
 async def _read_request(visit: Visit) -> AuthorizationRequest | Response:
@@ -217,7 +238,7 @@ async def _finish(
             session,
             visit.realm,
             user.id,
-            address=address_of(visit.http),
+            address=origin_of(visit.http.scope, visit.resources.trusted_proxies).address,
             remember_me=remembered,
             cookie=cookie,
         )
@@ -242,6 +263,6 @@ def _refuse(realm: Realm, refused: RefusedRequest) -> Response:
 
 
 def _is_recent(request: AuthorizationRequest, online: UserSessionRow) -> bool:
-    if not request.max_age.isdecimal():
+    if not request.max_age:
         return True
     return (now() - online.started_at).total_seconds() <= int(request.max_age)

@@ -20,7 +20,7 @@ from jan_server.identity.access_tokens import verify_access_token
 from jan_server.identity.client_authentication import authenticate_client, read_form
 from jan_server.identity.errors import NO_STORE, IdentityError, oauth_error
 from jan_server.identity.grants import GRANTS, TokenRequest
-from jan_server.identity.login_attempts import address_of
+from jan_server.identity.login_attempts import origin_of
 from jan_server.identity.realm import Realm
 from jan_server.identity.resources import realm_of, resources_of
 from jan_server.identity.sessions import client_session, leave_session, live_session
@@ -44,7 +44,9 @@ async def issue_tokens(request: Request) -> Response:
         if grant is None:
             raise oauth_error("unsupported_grant_type", "Unsupported grant_type")
         client = authenticate_client(request, realm, form)
-        body = await grant(TokenRequest(resources, realm, client, form, address_of(request)))
+        body = await grant(
+            TokenRequest(resources, realm, client, form, origin_of(request.scope, resources.trusted_proxies))
+        )
         response: Response = OrjsonResponse(body, headers=NO_STORE)
     except IdentityError as refusal:
         response = OrjsonResponse(refusal.body, refusal.status, refusal.headers)

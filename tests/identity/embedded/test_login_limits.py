@@ -1,5 +1,6 @@
 """Failed log-ins: an account waits, an address is turned away, and neither for ever."""
 
+import asyncio
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,9 @@ import httpx
 import psycopg
 import pytest
 
+from jan_server.database.engine import Database
+from jan_server.identity.login_attempts import Origin, origin_of
+from jan_server.identity.sweep import sweep
 from tests.identity.browser import Browser, answer_of
 from tests.identity.server import PASSWORD, IdentityServer, User, http, served, settings_for_tests
 
@@ -19,7 +23,8 @@ def server(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """An issuer that loses its patience early."""
     limit = {"attempts": ATTEMPTS, "address_attempts": ADDRESS_ATTEMPTS}
     home: Path = tmp_path_factory.mktemp("home")
-    with served(settings_for_tests(login_limit=limit), database_url, home) as server:
+    settings = settings_for_tests(login_limit=limit, trusted_ips=("127.0.0.0/8",))
+    with served(settings, database_url, home) as server:
         yield server
 
 
@@ -103,6 +108,62 @@ def test_an_address_is_turned_away_and_others_are_not(
     assert _try(server, limited_user.email, PASSWORD, "203.0.113.8").status_code == 200
     _let_time_pass(database_url, address)
     assert _try(server, limited_user.email, PASSWORD, address).status_code == 200
+
+
+def _fail(server: IdentityServer, address: str) -> None:
+    for _ in range(ADDRESS_ATTEMPTS):
+        assert _try(server, f"nobody-{uuid.uuid4().hex[:8]}@example.org", "wrong", address).status_code == 401
+
+
+def test_the_addresses_of_one_ipv6_network_count_as_one(server: IdentityServer, limited_user: User):
+    _fail(server, "2001:db8:0:1::7")
+    assert _try(server, limited_user.email, PASSWORD, "2001:db8:0:1:ffff::9").status_code == 429
+    assert _try(server, limited_user.email, PASSWORD, "2001:db8:0:2::7").status_code == 200
+
+
+def test_a_client_behind_a_proxy_is_limited_whatever_its_address_says(
+    server: IdentityServer, limited_user: User, database_url: str
+):
+    _fail(server, "127.0.0.1")
+    assert _try(server, limited_user.email, PASSWORD, "127.0.0.1").status_code == 429
+    _let_time_pass(database_url, "127.0.0.1")
+
+
+def test_nobody_but_a_trusted_proxy_says_where_a_client_is(embedded_server: IdentityServer):
+    # This server trusts no proxy, so the header is only what a client wrote.
+    user = embedded_server.new_user()
+    for address in ("203.0.113.9", "10.0.0.9", "::1", "nonsense"):
+        assert _try(embedded_server, user.email, "wrong", address).status_code == 401
+        status = embedded_server.backend_admin().get_bruteforce_detection_status(user.id)
+        assert status["lastIPFailure"] == "127.0.0.1"
+
+
+def test_the_gateway_of_this_process_says_where_a_client_is():
+    scope = {"type": "http", "client": ("203.0.113.5", 0), "headers": [(b"x-forwarded-for", b"10.0.0.1")]}
+    assert origin_of(scope, ()) == Origin("203.0.113.5", "203.0.113.5", local=False)
+    assert origin_of({"type": "http", "headers": []}, ()) == Origin("", "", local=False)
+
+
+def test_only_so_many_failures_are_remembered(server: IdentityServer, limited_user: User, database_url: str):
+    _fail(server, "203.0.113.77")
+    _try(server, limited_user.email, "wrong", "203.0.113.78")
+
+    async def run() -> None:
+        database = Database(database_url)
+        try:
+            await sweep(database, most_failures=2)
+        finally:
+            await database.dispose()
+
+    asyncio.run(run())
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute(
+            "select subject from identity.login_failures where kind <> 'user' order by last_failure_at"
+        ).fetchall()
+    assert len(rows) == 2
+    assert rows[-1] == ("203.0.113.78",)
+    # What is known of an account stays.
+    assert server.backend_admin().get_bruteforce_detection_status(limited_user.id)["numFailures"] == 1
 
 
 def test_guests_are_made_at_any_rate(server: IdentityServer):
