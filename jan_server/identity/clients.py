@@ -70,7 +70,8 @@ class Client:
     def seconds(self, name: str) -> int:
         """An attribute that counts seconds; 0 where the realm's setting holds."""
         text = self.attribute(name)
-        return max(int(text), 0) if text.lstrip("-").isdecimal() else 0
+        # The realm file may say anything; longer texts are no number of seconds.
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 11 else 0
 
     @property
     def enabled(self) -> bool:

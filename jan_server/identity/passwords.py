@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import hashlib
 import hmac
 import os
@@ -115,9 +114,9 @@ def _pbkdf2_matches(password: str, hashed: str) -> bool:
     algorithm, iterations, salt_text, digest_text = found.groups()
     try:
         salt, digest = base64.b64decode(salt_text), base64.b64decode(digest_text)
-    except binascii.Error:
+        made = hashlib.pbkdf2_hmac(algorithm, password.encode(), salt, int(iterations), dklen=len(digest))
+    except ValueError:  # a hash that was stored before hashes were checked
         return False
-    made = hashlib.pbkdf2_hmac(algorithm, password.encode(), salt, int(iterations), dklen=len(digest) or 1)
     return hmac.compare_digest(made, digest)
 
 

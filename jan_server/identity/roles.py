@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from jan_server.identity import json_members
 from jan_server.identity.attributes import read_attributes
 from jan_server.identity.errors import IdentityError, conflict, not_found
 from jan_server.identity.tables import RoleCompositeRow, RoleRow, UserRoleRow, UserRow
@@ -134,7 +135,9 @@ async def create_role(
     Raises:
         IdentityError: 400 without a name, 409 when the name is taken.
     """
-    name = str(body.get("name") or "").strip()
+    if not body.get("name"):
+        raise IdentityError(400, {"error": "role has no name"})
+    name = json_members.text("name", body["name"], longest=json_members.MAX_NAME).strip()
     if not name:
         raise IdentityError(400, {"error": "role has no name"})
     siblings = book.of_realm if client is None else book.of_client(client)
@@ -161,7 +164,7 @@ async def update_role(session: AsyncSession, book: RoleBook, role: Role, body: M
     row = await session.get(RoleRow, role.id)
     if row is None:
         raise not_found("Could not find role")
-    name = str(body.get("name") or role.name)
+    name = json_members.text("name", body.get("name") or role.name, longest=json_members.MAX_NAME)
     siblings = book.of_realm if role.client is None else book.of_client(role.client)
     if name != role.name and name in siblings:
         raise conflict(f"Role with name {name} already exists")

@@ -13,8 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from jan_server.http.json_body import OrjsonResponse
+from jan_server.identity import json_members
+from jan_server.identity.builtin import REALM_MANAGEMENT
+from jan_server.identity.client_settings import read_client_settings, read_scope_settings
 from jan_server.identity.clients import Client, new_secret
-from jan_server.identity.errors import IdentityError, conflict, not_found
+from jan_server.identity.errors import IdentityError, bad_request, conflict, not_found
 from jan_server.identity.routes.admin.access import (
     MANAGE_CLIENTS,
     VIEW_CLIENTS,
@@ -23,15 +26,12 @@ from jan_server.identity.routes.admin.access import (
     location_of,
     read_object,
 )
-from jan_server.identity.scopes import with_mapper_ids
 from jan_server.identity.service_accounts import keep_service_account, service_account
 from jan_server.identity.tables import ClientRow, ClientScopeRow, new_id
 from jan_server.identity.user_search import page_of
 from jan_server.identity.users import representation
 
 router = APIRouter(prefix="/admin/realms/{realm}", tags=["admin: clients"])
-
-_COLUMNS = frozenset({"id", "clientId", "secret", "access"})
 
 
 @router.get("/clients")
@@ -55,7 +55,7 @@ async def make_client(request: Request) -> Response:
     """Make a client; a confidential one gets a secret if the body brings none."""
     async with admin_call(request, MANAGE_CLIENTS) as call:
         body = await read_object(request)
-        client = _from_body(call, Client(new_id(), str(body.get("clientId") or new_id()), "", {}), body)
+        client = _from_body(call, Client(new_id(), new_id(), "", {}), body)
         if client.client_id in call.realm.clients:
             raise conflict(f"Client {client.client_id} already exists")
         call.session.add(
@@ -87,6 +87,8 @@ async def change_client(request: Request) -> Response:
         body = await read_object(request)
         before = _client(call, request)
         client = _from_body(call, before, body)
+        if client.client_id != before.client_id:
+            _refuse_for_rights(before)
         if client.client_id != before.client_id and client.client_id in call.realm.clients:
             raise conflict(f"Client {client.client_id} already exists")
         await _store(call, client)
@@ -99,6 +101,7 @@ async def remove_client(request: Request) -> Response:
     """Remove a client with its roles, its service account and its part of every session."""
     async with admin_call(request, MANAGE_CLIENTS) as call:
         client = _client(call, request)
+        _refuse_for_rights(client)
         await call.session.exec(delete(ClientRow).where(col(ClientRow.id) == client.id))
         await call.touch()
     return Response(status_code=204)
@@ -175,12 +178,14 @@ async def make_scope(request: Request) -> Response:
     """Make a client scope."""
     async with admin_call(request, MANAGE_CLIENTS) as call:
         body = await read_object(request)
-        name = str(body.get("name") or "").strip()
+        name = _text(body, "name", json_members.MAX_NAME).strip()
         if not name or " " in name:
             raise IdentityError(400, {"errorMessage": f'Unexpected name "{name}" for ClientScope'})
         if name in call.realm.scopes:
             raise conflict(f"Client Scope {name} already exists")
-        row = ClientScopeRow(realm_id=call.realm.id, name=name, settings=_scope_settings(body))
+        row = ClientScopeRow(
+            realm_id=call.realm.id, name=name, settings={"protocolMappers": [], **read_scope_settings(body)}
+        )
         call.session.add(row)
         await call.touch()
     return Response(status_code=201, headers={"location": location_of(request, row.id)})
@@ -207,7 +212,7 @@ async def change_scope(request: Request) -> Response:
         if request.method == "DELETE":
             await call.session.delete(row)
         else:
-            row.settings = {**row.settings, **_scope_settings(await read_object(request), row.settings)}
+            row.settings = {**row.settings, **read_scope_settings(await read_object(request))}
             call.session.add(row)
         await call.touch()
     return Response(status_code=204)
@@ -229,24 +234,31 @@ def _shown(call: Call, client: Client) -> dict[str, Any]:
 
 
 def _from_body(call: Call, client: Client, body: Mapping[str, Any]) -> Client:
-    settings = {**client.settings, **{name: value for name, value in body.items() if name not in _COLUMNS}}
-    for name in ("redirectUris", "webOrigins", "defaultClientScopes", "optionalClientScopes"):
-        if not isinstance(settings.get(name) or [], list):
-            raise IdentityError(400, {"errorMessage": f"{name} must be a list of texts"})
-    if "protocolMappers" in body:
-        settings["protocolMappers"] = with_mapper_ids(body["protocolMappers"])
+    settings = {**client.settings, **read_client_settings(body)}
     for name, fallback in (("default", "defaultDefault"), ("optional", "defaultOptional")):
         usual = call.realm.settings.get(f"{fallback}ClientScopes") or []
         settings.setdefault(f"{name}ClientScopes", list(usual))
     changed = replace(
         client,
-        client_id=str(body.get("clientId") or client.client_id),
-        secret=str(body.get("secret") or client.secret),
+        client_id=_text(body, "clientId", json_members.MAX_NAME) or client.client_id,
+        secret=_text(body, "secret", json_members.MAX_TEXT) or client.secret,
         settings=settings,
     )
     if not changed.public and not changed.bearer_only and not changed.secret:
         changed = replace(changed, secret=new_secret())
     return changed
+
+
+def _text(body: Mapping[str, Any], member: str, longest: int) -> str:
+    value = body.get(member)
+    return "" if value is None else json_members.text(member, value, longest=longest)
+
+
+def _refuse_for_rights(client: Client) -> None:
+    """Refuse (400) to rename or remove the client whose roles are the rights of this API."""
+    if client.client_id == REALM_MANAGEMENT:
+        words = f"clientId: the client {REALM_MANAGEMENT} can neither be renamed nor removed"
+        raise bad_request(words, field="clientId")
 
 
 async def _store(call: Call, client: Client) -> None:
@@ -261,11 +273,3 @@ async def _store(call: Call, client: Client) -> None:
 
 def _scope_list(request: Request) -> str:
     return "defaultClientScopes" if "/default-client-scopes" in request.url.path else "optionalClientScopes"
-
-
-def _scope_settings(body: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    settings = {name: value for name, value in body.items() if name not in ("id", "name")}
-    settings.setdefault("protocol", "openid-connect")
-    if before is None or "protocolMappers" in body:
-        settings["protocolMappers"] = with_mapper_ids(body.get("protocolMappers"))
-    return settings

@@ -11,10 +11,12 @@ from starlette.responses import Response
 
 from jan_server import __version__
 from jan_server.http.json_body import OrjsonResponse
+from jan_server.identity import json_members
 from jan_server.identity.builtin import MANAGEMENT_ROLES
 from jan_server.identity.errors import IdentityError, unauthorized
 from jan_server.identity.keys import public_der
 from jan_server.identity.realm import DEFAULTS, MASTER, Realm
+from jan_server.identity.realm_settings import read_settings
 from jan_server.identity.resources import resources_of
 from jan_server.identity.routes.admin.access import (
     MANAGE_REALM,
@@ -64,14 +66,9 @@ async def change_realm(request: Request) -> Response:
         row = await call.session.get(RealmRow, call.realm.id)
         if row is None:
             raise unauthorized()
-        for name, value in body.items():
-            usual = DEFAULTS.get(name)
-            if usual is not None and type(value) is not type(usual):
-                raise IdentityError(400, {"errorMessage": f"{name} must be of the type of {usual!r}"})
-        kept = {name: value for name, value in body.items() if name not in ("id", "realm", "notBefore")}
-        row.settings = {**row.settings, **kept}
-        if isinstance(body.get("notBefore"), int):
-            row.not_before = body["notBefore"]
+        row.settings = {**row.settings, **read_settings(body)}
+        if body.get("notBefore") is not None:
+            row.not_before = json_members.whole("notBefore", body["notBefore"])
         call.session.add(row)
         await call.touch()
     return Response(status_code=204)
