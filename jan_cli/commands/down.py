@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 from typing import Annotated
@@ -11,10 +10,13 @@ import typer
 
 from jan_cli.console import CommandError, Declined, confirm, invocation, note, warn
 from jan_server.launch.detached import stop_server
-from jan_server.launch.state import running_pid
+from jan_server.launch.postgres import PostgresError
+from jan_server.launch.removal import remove_data
+from jan_server.launch.state import AlreadyRunningError, running_pid, running_state
 from jan_server.settings.home import JanHome
 
 _PATIENCE_SECONDS = 60.0
+_BEGINNING_SECONDS = 2.0
 
 
 def command(
@@ -48,6 +50,11 @@ def _stop(home: Path, timeout: float) -> None:
     if pid is None:
         note("Jan Server is not running.")
         return
+    if not _is_server(home):
+        raise CommandError(
+            f"No server, but a command that uses the database (pid {pid}) is at work in {home}.",
+            "Wait until it has ended, then try again.",
+        )
     begun = time.monotonic()
     if stop_server(home, seconds=timeout):
         note(f"Stopped ({time.monotonic() - begun:.1f} s).")
@@ -58,12 +65,28 @@ def _stop(home: Path, timeout: float) -> None:
         )
 
 
+def _is_server(home: Path) -> bool:
+    """Whether the lock's holder is a server; one that has only just begun writes its state in a moment."""
+    deadline = time.monotonic() + _BEGINNING_SECONDS
+    while running_state(home) is None:
+        if running_pid(home) is None:
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
 def _remove(home: JanHome) -> None:
-    for folder in (home.data, home.logs, home.run):
-        try:
-            shutil.rmtree(folder)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise CommandError(f"{folder} could not be removed: {error.strerror or error}") from error
+    try:
+        ended = remove_data(home)
+    except AlreadyRunningError as error:
+        raise CommandError(f"{error} Nothing was removed.", "Try again.") from error
+    except PostgresError as error:
+        raise CommandError(f"{error} Nothing was removed.") from error
+    except OSError as error:
+        place = error.filename or home.root
+        raise CommandError(f"{place} could not be removed: {error.strerror or error}") from error
+    for name in ended:
+        note(f"Ended {name}, which an earlier server had left running.")
     note("Removed data/, logs/ and run/. Configuration, secrets and models are still there.")

@@ -11,12 +11,12 @@ import asyncio
 import contextlib
 import hashlib
 import importlib.util
+import logging
 import os
 import shutil
 import signal
 import stat
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +37,9 @@ _SOCKET_NAME = ".s.PGSQL.5432"
 _LONGEST_SOCKET_PATH = 100
 """Systems take 104 (macOS) to 108 bytes."""
 
+_SOCKET_ROOT = Path("/tmp")  # noqa: S108 - the folder in it is private, and checked to be
+"""Not `tempfile.gettempdir()`, which follows the environment, and on macOS is long itself."""
+
 _LEFTOVER_SECONDS = 15.0
 
 _LEVELS = {
@@ -53,6 +56,9 @@ _LEVELS = {
     "FATAL": "critical",
     "PANIC": "critical",
 }
+
+
+log = logging.getLogger("jan.postgres.launch")
 
 
 class PostgresError(RuntimeError):
@@ -76,6 +82,18 @@ def binary_folder() -> Path:
     )
 
 
+def socket_folder(data: Path) -> Path:
+    """Where the socket of a data folder is: in it, or in a private folder when that path is too long.
+
+    The private folder depends on the user and the data folder alone: every command must find the
+    socket, whatever its session's environment says.
+    """
+    if len(os.fsencode(data / _SOCKET_NAME)) <= _LONGEST_SOCKET_PATH:
+        return data
+    name = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
+    return _SOCKET_ROOT / f"jan-postgres-{os.geteuid()}-{name}"
+
+
 class EmbeddedPostgres:
     """The database server in one data folder.
 
@@ -95,11 +113,8 @@ class EmbeddedPostgres:
 
     @property
     def socket_folder(self) -> Path:
-        """Where its socket is: the data folder, or a private one when that path is too long."""
-        if len(str(self.data / _SOCKET_NAME)) <= _LONGEST_SOCKET_PATH:
-            return self.data
-        name = hashlib.sha256(str(self.data).encode()).hexdigest()[:12]
-        return Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / f"jan-postgres-{name}"
+        """Where its socket is; see `socket_folder`."""
+        return socket_folder(self.data)
 
     def url(self, *, superuser: bool = False) -> str:
         """The libpq URL of the services' database."""
@@ -325,11 +340,36 @@ def _system_user() -> tuple[int, int]:
 
 
 def _let_through(path: Path, user: int, group: int) -> None:
-    """Let a user pass through the folders above `path`: pass, not list."""
+    """Let a user pass through the folders above `path`: pass, not list; only where that is needed."""
+    for folder in closed_folders(path, user, group):
+        folder.chmod(stat.S_IMODE(folder.stat().st_mode) | stat.S_IXOTH)
+        log.warning(
+            "%s: other users may pass it now, though not list it, because the database runs as %s",
+            folder,
+            SYSTEM_USER,
+        )
+
+
+def closed_folders(path: Path, user: int = -1, group: int = -1) -> list[Path]:
+    """The folders above `path` that a user may not pass, the outermost last.
+
+    Args:
+        path: The path; what is not there is left out.
+        user: The user's id; -1 for somebody who owns none of them.
+        group: The id of the user's group.
+    """
+    closed = []
     for folder in path.absolute().parents:
+        if not folder.exists():
+            continue
         found = folder.stat()
-        if found.st_uid == user or found.st_mode & stat.S_IXOTH:
-            continue
-        if found.st_gid == group and found.st_mode & stat.S_IXGRP:
-            continue
-        folder.chmod(stat.S_IMODE(found.st_mode) | stat.S_IXOTH)
+        own = found.st_uid == user or (found.st_gid == group and found.st_mode & stat.S_IXGRP)
+        if not own and not found.st_mode & stat.S_IXOTH:
+            closed.append(folder)
+    return closed
+
+
+def opened_folders(path: Path) -> list[Path]:
+    """The folders above `path` that others may pass and not list, as they are after `prepare` as root."""
+    above = (folder for folder in path.absolute().parents if folder.exists())
+    return [folder for folder in above if folder.stat().st_mode & stat.S_IRWXO == stat.S_IXOTH]

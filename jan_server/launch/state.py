@@ -215,15 +215,31 @@ def server_lock(home: Path) -> Iterator[None]:
         AlreadyRunningError: Another process is.
     """
     path = home / LOCK_FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = _open_lock(path)
     try:
         _acquire(descriptor)
+        while not _is_at(descriptor, path):
+            # Whoever held it before has removed the folder: nobody else would see this lock.
+            os.close(descriptor)
+            descriptor = _open_lock(path)
+            _acquire(descriptor)
         os.truncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+def _open_lock(path: Path) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _acquire(descriptor: int) -> None:

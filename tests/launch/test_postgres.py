@@ -10,10 +10,15 @@ import psutil
 import psycopg
 import pytest
 
+from jan_server.launch import postgres
 from jan_server.launch.children import ChildFailedError, ChildNotes, SupervisedChild
 from jan_server.launch.database import DATA_FOLDER
+from jan_server.launch.diagnosis.finding import Level
+from jan_server.launch.diagnosis.installation import passage
 from jan_server.launch.postgres import EmbeddedPostgres, PostgresError, read_log_line
 from jan_server.launch.state import Phase
+from jan_server.settings.home import JanHome
+from jan_server.settings.tree import Settings
 from jan_server.telemetry.logs import LogSink
 from tests.running_stack import copy_folder, own_folder
 from tests.waiting import until
@@ -157,7 +162,7 @@ async def test_data_of_another_version_are_left_alone(server) -> None:
 async def test_a_home_with_a_long_path_gets_its_socket_elsewhere(
     place: Path, sink: LogSink, home_template: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(place))
+    monkeypatch.setattr(postgres, "_SOCKET_ROOT", place)
     home = place / ("long" * 30)
     copy_folder(home_template / DATA_FOLDER, home / "data/postgres")
     running = Running(home, sink)
@@ -167,25 +172,45 @@ async def test_a_home_with_a_long_path_gets_its_socket_elsewhere(
     await running.child.stop()
 
 
+def test_every_session_of_a_user_finds_the_socket_of_a_long_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = Path("/somewhere") / ("long" * 30)
+    found = set()
+    for session in ("/run/user/1000", "/elsewhere"):
+        monkeypatch.setenv("XDG_RUNTIME_DIR", session)
+        monkeypatch.setenv("TMPDIR", session)
+        found.add(postgres.socket_folder(data))
+    assert len(found) == 1
+    assert str(os.geteuid()) in found.pop().name
+    assert postgres.socket_folder(data / "other") not in found
+
+
 def test_a_socket_folder_that_others_prepared_is_refused(
     place: Path, home_template: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(place))
+    monkeypatch.setattr(postgres, "_SOCKET_ROOT", place)
     home = place / ("long" * 30)
     copy_folder(home_template / DATA_FOLDER, home / "postgres")
-    postgres = EmbeddedPostgres(home / "postgres", user="jan_user", database="jan")
-    postgres.socket_folder.mkdir()
-    postgres.socket_folder.chmod(0o777)
+    server = EmbeddedPostgres(home / "postgres", user="jan_user", database="jan")
+    server.socket_folder.mkdir()
+    server.socket_folder.chmod(0o777)
     with pytest.raises(PostgresError, match="belongs to somebody else"):
-        postgres.prepare()
+        server.prepare()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the database as somebody else")
-async def test_root_lets_the_database_user_pass_but_not_look(server, place: Path) -> None:
+async def test_root_lets_the_database_user_pass_but_not_look(
+    server, place: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     set_mode(place, 0o700)
     running = server()
+    home = JanHome(running.postgres.data.parents[1])
+    warned = [finding for finding in passage(Settings(), home) if finding.level is Level.WARNING]
+    assert str(place) in warned[0].message
     await running.start()
     assert mode(place) == 0o701
+    assert f"{place}: other users may pass it now" in caplog.text
+    noted = [finding for finding in passage(Settings(), home) if finding.level is Level.NOTE]
+    assert str(place) in noted[0].message
     assert psutil.Process(running.pid()).uids().real != 0
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from jan_server.inference.model_sources import find_model
 from jan_server.inference.model_store import ModelMissingError, ModelStore
@@ -14,7 +15,14 @@ from jan_server.launch.diagnosis.finding import Finding, Level
 from jan_server.launch.health import probe
 from jan_server.launch.plan import Plan, make_plan
 from jan_server.launch.ports import check
-from jan_server.launch.postgres import MAJOR, PostgresError, binary_folder
+from jan_server.launch.postgres import (
+    MAJOR,
+    SYSTEM_USER,
+    PostgresError,
+    binary_folder,
+    closed_folders,
+    opened_folders,
+)
 from jan_server.launch.state import running_state
 from jan_server.settings.errors import SettingsError
 from jan_server.settings.generated_secrets import lacking
@@ -62,6 +70,7 @@ def examine_installation(home: JanHome) -> Iterator[Finding]:
     plan = make_plan(loaded.settings, parts, [profile.name for profile in loaded.profiles])
     yield from ports(plan, home)
     yield database(loaded.settings, home)
+    yield from passage(loaded.settings, home)
     yield from model(loaded.settings, plan, home)
 
 
@@ -131,6 +140,33 @@ def database(settings: Settings, home: JanHome) -> Finding:
             return Finding("database", Level.ERROR, health.detail, "jan logs postgres")
         return Finding("database", Level.OK, f"embedded PostgreSQL {MAJOR} answers ({data})")
     return Finding("database", Level.OK, f"embedded PostgreSQL {MAJOR}, data in {data}")
+
+
+def passage(settings: Settings, home: JanHome) -> Iterator[Finding]:
+    """Which folders are opened for the database's own user, where the server runs as root."""
+    if os.geteuid() != 0 or settings.infrastructure.database.url.get_secret_value():
+        return
+    data = home.root / DATA_FOLDER
+    remedy = "Run jan as another user, or choose a --home that others may pass."
+    if closed := closed_folders(data):
+        yield Finding(
+            "folders",
+            Level.WARNING,
+            f"the start will let other users pass (not list) {_named(closed)}, because the database does "
+            f"not run as root but as {SYSTEM_USER}",
+            remedy,
+        )
+    if opened := opened_folders(data):
+        yield Finding(
+            "folders",
+            Level.NOTE,
+            f"other users may pass (not list) {_named(opened)}; the database, as {SYSTEM_USER}, needs that",
+            remedy,
+        )
+
+
+def _named(folders: Sequence[Path]) -> str:
+    return ", ".join(map(str, folders))
 
 
 def model(settings: Settings, plan: Plan, home: JanHome) -> Iterator[Finding]:
