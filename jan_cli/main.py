@@ -125,7 +125,8 @@ class LazyCommands(TyperGroup):
             show_error("Aborted.")
             code = 1
         except typer.TyperException as error:
-            show_error(error.format_message(), usage_remedy(error))
+            # The words with which Typer's own checks begin say nothing to a user.
+            show_error(error.format_message().replace("Value error, ", ""), usage_remedy(error))
             code = error.exit_code
         if standalone_mode:
             sys.exit(code if isinstance(code, int) else 0)

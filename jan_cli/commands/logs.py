@@ -26,6 +26,7 @@ _FILTER_REACH = 100_000
 _STYLES = {"debug": "dim", "warning": "yellow", "error": "red", "critical": "bold red"}
 _SHORT = {"warning": "warn", "critical": "fatal"}
 _SHOWN_APART = frozenset({"time", "level", "service", "logger", "message", "error"})
+_ACCESS_LOGGER = ".access"
 
 
 def command(
@@ -42,7 +43,8 @@ def command(
 ) -> None:
     """Show the last lines of the logs, oldest first.
 
-    The files are JSON lines in $JAN_HOME/logs, one a service; server.log holds the launcher's.
+    The files are JSON lines in $JAN_HOME/logs, one a service; server.log holds the launcher's. Times are
+    those of this machine; with --json they are UTC.
 
     Example: jan logs gateway -f -n 20 --level warning
     """
@@ -103,7 +105,9 @@ def _print(entry: LogEntry, width: int, *, as_json: bool) -> None:
     line.append(f" {entry.service:{width}} ", style="cyan")
     line.append(f"{_SHORT.get(entry.level, entry.level):5} ", style=style)
     line.append(entry.message, style=style)
-    extras = {name: value for name, value in entry.fields.items() if name not in _SHOWN_APART}
+    # The message of an access line ends with the status already.
+    told = {"status"} if str(entry.fields.get("logger", "")).endswith(_ACCESS_LOGGER) else set()
+    extras = {name: value for name, value in entry.fields.items() if name not in _SHOWN_APART | told}
     for name, value in extras.items():
         line.append(f" {name}={value}", style="dim")
     stdout.print(line)
@@ -115,5 +119,5 @@ def _local_time(stored: str) -> str:
     try:
         moment = datetime.fromisoformat(stored).replace(tzinfo=UTC).astimezone()
     except ValueError:
-        return " " * 15
-    return moment.strftime("%d %b %H:%M:%S")
+        return " " * 19
+    return moment.strftime("%d %b %H:%M:%S %Z")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jan_cli.configuration import unusable
-from jan_cli.console import CommandError, default_home, invocation, note, print_json, stderr, warn
+from jan_cli.console import CommandError, answering, default_home, invocation, note, print_json, stderr, warn
 
 if TYPE_CHECKING:
     from jan_server.settings.home import JanHome
@@ -160,7 +160,8 @@ def command(
     home = JanHome(invocation(context).home)
     try:
         before = load_settings(home, combinations=False).settings
-        answers = answer(earlier_answers(before), before, given, home, ask=not yes, check=check)
+        with answering():
+            answers = answer(earlier_answers(before), before, given, home, ask=not yes, check=check)
         prepared = plan(home, answers, os.environ)
         write(home, prepared)
     except SettingsError as error:
@@ -215,7 +216,7 @@ def answer(
             value = usable_reference(value, ModelStore(home.models))
         answers = answered(answers, question.name, value, settings)
         if question.name == "remote_api_key" and check:
-            answers = checked(answers, given, home, ask=ask)
+            answers = checked(answers, home, ask=ask)
     for name in given:
         if name not in used:
             warn(f"--{name.replace('_', '-')} has no effect with these answers.")
@@ -284,15 +285,18 @@ def asked_choice(question: Question, suggestion: str) -> str:
         stderr.print(f"  [red]must be a number from 1 to {len(names)}, or one of the names[/red]")
 
 
-def checked(answers: Answers, given: dict[str, Any], home: JanHome, *, ask: bool) -> Answers:
-    """Asks the remote provider for its models; address and key are asked again until it answers.
+def checked(answers: Answers, home: JanHome, *, ask: bool) -> Answers:
+    """Asks the remote provider for its models.
+
+    When it does not answer, the user keeps it anyway, or gives address and key again.
 
     Raises:
-        CommandError: It cannot be used and nobody can be asked, or a flag gave its address.
+        CommandError: It cannot be used and nobody can be asked.
     """
     from dataclasses import replace
 
     from rich.markup import escape
+    from rich.prompt import Confirm
 
     from jan_server.settings.provider_check import ProviderUnusable, list_models
     from jan_server.settings.questions import QUESTIONS
@@ -303,11 +307,15 @@ def checked(answers: Answers, given: dict[str, Any], home: JanHome, *, ask: bool
             models = list_models(answers.remote_url, answers.remote_api_key)
         except ProviderUnusable as unusable_provider:
             reason = str(unusable_provider)
-            if not ask or {"remote_url", "remote_api_key"} <= given.keys():
+            if not ask:
                 raise CommandError(
                     f"{reason}.", "--no-check accepts the provider without asking it."
                 ) from None
             stderr.print(f"  [red]{escape(reason)}[/red]")
+            if Confirm.ask(
+                "Keep it anyway? No asks for address and key again", console=stderr, default=False
+            ):
+                return answers
             answers = replace(
                 answers,
                 remote_url=asked(questions["remote_url"], answers.remote_url, home),
@@ -330,8 +338,11 @@ def tell(home: JanHome, answers: Answers, prepared: Plan, *, as_json: bool) -> N
     """Says what was written and what to do next."""
     import shlex
 
+    from jan_server.launch.state import running_state
+
     option = "" if home.root == default_home() else f" --home {shlex.quote(str(home.root))}"
-    next_command = f"jan{option} up"
+    running = running_state(home.root) is not None
+    next_command = f"jan{option} down && jan{option} up" if running else f"jan{option} up"
     later = not_yet_there(answers)
     for variable, key in prepared.overruled:
         warn(f"The variable {variable} in the environment wins over your answer for {key}.")
@@ -353,7 +364,12 @@ def tell(home: JanHome, answers: Answers, prepared: Plan, *, as_json: bool) -> N
             }
         )
         return
-    made = f"{len(prepared.made)} secrets were made" if prepared.made else "all secrets were there already"
+    count = len(prepared.made)
+    made = (
+        f"{count} secret{' was' if count == 1 else 's were'} made"
+        if count
+        else "all secrets were there already"
+    )
     typer.echo(f"Settings: {home.config_file}")
     typer.echo(f"Secrets:  {home.env_file} (only you can read it; {made})")
     administrator = prepared.loaded.settings.identity.application_admin_username
@@ -361,6 +377,8 @@ def tell(home: JanHome, answers: Answers, prepared: Plan, *, as_json: bool) -> N
         f"Administrator: {administrator}; password: jan{option} config get JAN_ADMIN_PASSWORD --reveal"
     )
     typer.echo(f"\nNext: {next_command}")
+    if running:
+        note("The server that runs goes on with the settings it has.")
 
 
 def not_yet_there(answers: Answers) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +15,7 @@ from jan_cli.console import invocation, note, print_json, print_table, warn
 from jan_cli.start_table import STYLES
 from jan_server.launch.health import Health, probe
 from jan_server.launch.processes import family_bytes, resident_bytes
-from jan_server.launch.state import PartState, Phase, StackState, running_state
+from jan_server.launch.state import PartState, Phase, StackState, read_state, running_pid, running_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,14 @@ def command(
     home = invocation(context).home
     state = running_state(home)
     if state is None:
+        dead = dead_state(home)
         if as_json:
-            print_json({"running": False, "home": str(home), "services": []})
+            print_json({"running": False, "died": dead is not None, "home": str(home), "services": []})
+        elif dead is not None:
+            note(
+                f"Jan Server is not running: its process (pid {dead.pid}) died. Nothing that was committed "
+                "is lost.\nStart it: jan up    What it said last: jan logs server"
+            )
         else:
             note("Jan Server is not running. Start it: jan up")
         raise typer.Exit(1)
@@ -53,6 +60,12 @@ def command(
         _show(state, rows)
     if state.phase is not Phase.READY or not all(row.healthy for row in rows):
         raise typer.Exit(1)
+
+
+def dead_state(home: Path) -> StackState | None:
+    """The last state of a server that ended without stopping in order, when none runs now."""
+    state = read_state(home) if running_pid(home) is None else None
+    return state if state is not None and state.phase not in (Phase.STOPPED, Phase.FAILED) else None
 
 
 async def _rows(state: StackState) -> list[Row]:
@@ -81,7 +94,7 @@ def _memory(part: PartState) -> int:
 def _show(state: StackState, rows: list[Row]) -> None:
     now = time.time()
     print_table(
-        ["service", "state", "address", "health", "uptime", "memory"],
+        ["service", "state", "address", "health", "uptime", "restarts", "memory"],
         [
             *(
                 (
@@ -90,6 +103,7 @@ def _show(state: StackState, rows: list[Row]) -> None:
                     row.part.address,
                     Text(row.health, style="green" if row.healthy else "red"),
                     uptime(now - row.part.since) if row.part.phase is Phase.READY else "",
+                    row.part.restarts or "",
                     size(row.memory) if row.memory else "",
                 )
                 for row in rows
@@ -100,10 +114,11 @@ def _show(state: StackState, rows: list[Row]) -> None:
                 f"pid {state.pid}",
                 "",
                 uptime(now - state.started_at),
+                "",
                 size(resident_bytes(state.pid)),
             ),
         ],
-        right=["uptime", "memory"],
+        right=["uptime", "restarts", "memory"],
     )
     for row in rows:
         if row.part.detail and row.part.phase is not Phase.READY:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from jan_server.settings.tree import Settings
 
 
+PORTS_REMEDY = "Stop what holds it, or choose another port: jan config set SETTING NUMBER"
+"""What to do when a port cannot be had; the message names its setting."""
+
+
 def command(
     context: typer.Context,
     services: Annotated[
@@ -158,6 +162,8 @@ def _start_in_background(
         with table:
             return start_detached(home, profiles, services, seconds=timeout, watch=table.show)
     except DetachedStartError as error:
+        if error.ports_busy:
+            raise CommandError(str(error), PORTS_REMEDY) from error
         raise _start_failure(home, error.state, str(error)) from error
 
 
@@ -189,7 +195,7 @@ def _serve_here(home: Path, plan: Plan, settings: Settings, *, as_json: bool) ->
         with table:
             last = serve(plan, settings, home, watch=attach)
     except PortsBusyError as error:
-        raise CommandError(str(error), "Stop what holds it, or choose another port.") from error
+        raise CommandError(str(error), PORTS_REMEDY) from error
     if last.phase is Phase.FAILED:
         raise _start_failure(home, last, last.detail)
     note("Stopped.")

@@ -66,7 +66,7 @@ def parse(text: str) -> KongFile:
     try:
         document = yaml.load(text, Loader=_SafeLoader)  # noqa: S506 - a safe loader, in C where there is one
     except yaml.YAMLError as failure:
-        raise KongFileError("", f"not YAML: {failure}") from failure
+        raise KongFileError("", f"not YAML: {' '.join(str(failure).split())}") from failure
     return _Reader().file(Fields(document if document is not None else {}, ""))
 
 

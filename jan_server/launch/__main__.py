@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from jan_server.launch.detached import ALREADY_RUNNING_CODE
+from jan_server.launch.detached import ALREADY_RUNNING_CODE, PORTS_BUSY_CODE
 from jan_server.launch.plan import make_plan
 from jan_server.launch.ports import PortsBusyError
 from jan_server.launch.serve import serve
@@ -20,7 +20,8 @@ from jan_server.stack.selection import select
 def main(arguments: list[str] | None = None) -> int:
     """Load the settings and serve; the exit code is 0 when the stack ran and was stopped in order.
 
-    It is 3 when another server runs with the same home, and 1 when anything else is wrong.
+    It is 3 when another server runs with the same home, 4 when ports are busy, and 1 when anything else is
+    wrong.
     """
     parser = argparse.ArgumentParser(prog="python -m jan_server.launch", description=__doc__)
     parser.add_argument("--home", type=Path, required=True, help="the folder that holds everything")
@@ -36,7 +37,10 @@ def main(arguments: list[str] | None = None) -> int:
     except AlreadyRunningError as error:
         sys.stderr.write(f"{error}\n")
         return ALREADY_RUNNING_CODE
-    except (SettingsError, UnknownPartError, PortsBusyError) as error:
+    except PortsBusyError as error:
+        sys.stderr.write(f"{error}\n")
+        return PORTS_BUSY_CODE
+    except (SettingsError, UnknownPartError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 1 if last.phase is Phase.FAILED else 0

@@ -28,6 +28,9 @@ OUTPUT_FILE = Path("logs/server.out")
 ALREADY_RUNNING_CODE = 3
 """The exit code of a server process that found another one with the same home."""
 
+PORTS_BUSY_CODE = 4
+"""The exit code of a server process that could not have its ports; nothing was started."""
+
 _POLL_SECONDS = 0.05
 _STATE_SECONDS = 5.0
 _HURRY_SECONDS = 10.0
@@ -38,11 +41,13 @@ class DetachedStartError(RuntimeError):
 
     Attributes:
         state: The last state that it wrote, if any.
+        ports_busy: Whether it could not have its ports, so that nothing was started.
     """
 
-    def __init__(self, message: str, state: StackState | None = None) -> None:
+    def __init__(self, message: str, state: StackState | None = None, *, ports_busy: bool = False) -> None:
         super().__init__(message)
         self.state = state
+        self.ports_busy = ports_busy
 
 
 def start_detached(
@@ -95,7 +100,11 @@ def start_detached(
         if ended:
             said = output.read_text(errors="replace").strip()
             reason = state.detail if state is not None and state.detail else said
-            raise DetachedStartError(reason or f"The server ended with exit code {server.returncode}.", state)
+            raise DetachedStartError(
+                reason or f"The server ended with exit code {server.returncode}.",
+                state,
+                ports_busy=server.returncode == PORTS_BUSY_CODE,
+            )
         if state is not None and state.phase is Phase.READY:
             return state
         if time.monotonic() > deadline:

@@ -24,7 +24,10 @@ class Problem:
     suggestion: str = ""
 
     def __str__(self) -> str:
-        place = f" ({self.source})" if self.source else ""
+        # What is called as its source is said once.
+        source = "environment" if self.source == f"variable {self.key}" else self.source
+        source = source.removesuffix(f" ({self.key})")
+        place = f" ({source})" if source else ""
         hint = f"; did you mean {self.suggestion}?" if self.suggestion else ""
         return f"{self.key}{place}: {self.message}{hint}"
 

@@ -15,6 +15,10 @@ from jan_server.settings.tree import Settings, plant
 Kind = Literal["choice", "text", "secret", "switch"]
 
 
+LIVEKIT_SECRET_LENGTH = 32
+"""Characters that LiveKit wants its secret to have at the least."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answers:
     """Everything that the quickstart asks. Empty text means "none" or "not needed"."""
@@ -57,6 +61,7 @@ class Question:
         applies: Whether the answers so far make the question necessary.
         setting: The setting whose limits the answer must keep, where there is one.
         required: Whether it must not stay empty.
+        shortest: How many characters an answer needs that is not empty.
     """
 
     name: str
@@ -66,6 +71,7 @@ class Question:
     applies: Callable[[Answers], bool] = lambda answers: True
     setting: str = ""
     required: bool = False
+    shortest: int = 0
 
     @property
     def flag(self) -> str:
@@ -201,6 +207,7 @@ QUESTIONS = (
         "LiveKit secret (empty makes one)",
         "secret",
         applies=lambda answers: answers.realtime,
+        shortest=LIVEKIT_SECRET_LENGTH,
     ),
     Question("monitoring", "Send traces and metrics?", "switch"),
     Question(
@@ -280,6 +287,8 @@ def complaint(question: Question, value: Any) -> str:
     """Say what is wrong with an answer; empty if nothing is."""
     if question.required and value == "":
         return "an answer is needed"
+    if question.shortest and 0 < len(value) < question.shortest:
+        return f"needs at least {question.shortest} characters"
     if question.choices and value not in dict(question.choices):
         return f"must be one of {', '.join(choice for choice, _ in question.choices)}"
     if question.setting and value != "":

@@ -44,6 +44,9 @@ def test_a_file_is_checked(tmp_path: Path) -> None:
     code, output = jan(tmp_path, "check", str(bad), "--json")
     assert (code, json.loads(output)["place"]) == (1, "plugins[0].config.origin")
     assert jan(tmp_path, "check", str(tmp_path / "none.yml"))[0] == 1
+    bad.write_text("a: [b\n  c: {")
+    code, output = jan(tmp_path, "check", str(bad))
+    assert (code, "not YAML: while parsing a flow sequence in" in output) == (1, True)
 
 
 def test_the_file_that_runs_is_shown_and_can_be_checked(tmp_path: Path) -> None:

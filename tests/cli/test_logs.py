@@ -10,7 +10,14 @@ from jan_cli.main import app
 
 LINES = {
     "gateway": [
-        {"time": "2026-11-24T10:00:00.000Z", "level": "info", "message": "GET /a 200", "request_id": "r1"},
+        {
+            "time": "2026-11-24T10:00:00.000Z",
+            "level": "info",
+            "message": "GET /a 200",
+            "request_id": "r1",
+            "logger": "jan.gateway.access",
+            "status": 200,
+        },
         {"time": "2026-11-24T10:00:02.000Z", "level": "error", "message": "broken", "error": "Traceback: x"},
     ],
     "llm-api": [{"time": "2026-11-24T10:00:01.000Z", "level": "warning", "message": "slow [provider]"}],
@@ -55,7 +62,7 @@ def test_only_a_level_and_worse(home: Path) -> None:
 
 def test_a_line_is_readable_on_the_screen(home: Path) -> None:
     shown = logs(home).stdout
-    assert "gateway info  GET /a 200 request_id=r1" in shown
+    assert "24 Nov 10:00:00 UTC gateway info  GET /a 200 request_id=r1\n" in shown
     assert "llm-api warn  slow [provider]" in shown
     assert "Traceback: x" in shown
 

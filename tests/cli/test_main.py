@@ -96,6 +96,18 @@ def test_an_unknown_command_suggests_the_nearest(runner: CliRunner) -> None:
     assert "Did you mean 'status'?" in result.stderr
 
 
+def test_a_wrong_choice_is_named_without_the_words_of_a_library(runner: CliRunner) -> None:
+    result = runner.invoke(app, ["quickstart", "--provider", "bogus"])
+    assert result.exit_code == 2
+    assert "Invalid value for '--provider': 'bogus' is not one of 'builtin'" in result.stderr
+
+
+def test_an_unknown_variable_is_named_once(runner: CliRunner, tmp_path: Path) -> None:
+    result = runner.invoke(app, ["--home", str(tmp_path), "config", "validate"], env={"JAN_FOO": "1"})
+    assert result.exit_code == 1
+    assert result.stderr == "Error: JAN_FOO (environment): unknown variable\n"
+
+
 def test_a_global_option_behind_the_command_is_explained(runner: CliRunner) -> None:
     result = runner.invoke(app, ["status", "--home", "/x"])
     assert result.exit_code == 2

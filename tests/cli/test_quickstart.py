@@ -19,6 +19,7 @@ from jan_cli.main import app
 from jan_server.settings.env_file import read_env
 from jan_server.settings.loading import LoadedSettings, load_settings
 from tests.doubles.model_list import ModelListDouble, model_list_double
+from tests.running_stack import StackHome
 
 Jan = Callable[..., Result]
 
@@ -143,7 +144,7 @@ def test_every_question_has_a_flag(quickstart: Jan, home: Path) -> None:
         "--embedding-url", "http://embed.example", "--media", "s3", "--s3-endpoint", "http://s3.example",
         "--s3-region", "eu", "--s3-bucket", "media", "--s3-access-key", "k3", "--s3-secret-key", "k4",
         "--s3-public-endpoint", "https://cdn.example", "--realtime", "--livekit-url", "wss://live.example",
-        "--livekit-api-key", "k5", "--livekit-api-secret", "k6", "--monitoring",
+        "--livekit-api-key", "k5", "--livekit-api-secret", "k6" * 16, "--monitoring",
         "--listen-address", "0.0.0.0", "--identity", "embedded",
     )  # fmt: skip
 
@@ -159,7 +160,7 @@ def test_every_question_has_a_flag(quickstart: Jan, home: Path) -> None:
     assert services.memory_tools.embedding.base_url == "http://embed.example"
     assert services.media_api.s3.public_endpoint == "https://cdn.example"
     assert services.realtime_api.livekit.ws_url == "wss://live.example"
-    secrets = {"k1", "k2", "k3", "k4", "k5", "k6"}
+    secrets = {"k1", "k2", "k3", "k4", "k5", "k6" * 16}
     assert secrets <= set(env_values(home).values())
     assert not any(secret in (home / "jan.yaml").read_text() for secret in secrets)
 
@@ -221,6 +222,7 @@ def test_a_variable_of_the_environment_that_hides_an_answer_is_named(
         (("--yes", "--model", "nosuch"), "--model: there is no model 'nosuch' here"),
         (("--yes", "--model", "/none/model.gguf"), "--model: the model file /none/model.gguf is not there"),
         (("--yes", "--search", "serper"), "--search-api-key: is needed"),
+        (("--yes", "--realtime", "--livekit-api-secret", "short"), "needs at least 32 characters"),
         (("--yes", "--media", "s3"), "--s3-endpoint: is needed"),
         (("--yes", "--listen-address", "not an address"), "--listen-address: must be an IP address"),
         (("--yes", "--listen-address", "bogus.invalid"), "that can be resolved, but it is 'bogus.invalid'"),
@@ -244,6 +246,18 @@ def test_a_flag_that_its_answers_make_useless_is_a_warning(quickstart: Jan) -> N
 
     assert result.exit_code == 0
     assert "--s3-bucket has no effect" in result.stderr
+
+
+def test_one_secret_is_one(quickstart: Jan, home: Path) -> None:
+    quickstart("--yes")
+    values = (home / ".env").read_text().splitlines(keepends=True)
+    (home / ".env").write_text("".join(line for line in values if not line.startswith("POSTGRES_PASSWORD=")))
+
+    assert "1 secret was made" in quickstart("--yes").stdout
+
+
+def test_a_running_server_is_to_be_started_anew(running_database: StackHome) -> None:
+    assert "down && jan" in running_database.inside("quickstart", "--yes").stdout
 
 
 def test_a_half_finished_configuration_can_be_finished(quickstart: Jan, home: Path) -> None:
@@ -314,6 +328,7 @@ def test_at_a_terminal_questions_are_asked_secrets_do_not_echo_and_a_wrong_key_i
     terminal.answer("up to and including /v1", provider.url)
     terminal.answer("Key of the provider", "wrong-key")
     terminal.expect("refuses the key")
+    terminal.answer("Keep it anyway?", "n")
     terminal.answer("up to and including /v1", "")
     terminal.answer("Key of the provider", "right-key")
     terminal.answer("Which search engine", "")
@@ -354,6 +369,25 @@ def test_a_model_that_is_not_there_is_asked_for_again(home: Path) -> None:
     assert code == 0, screen
 
 
+def test_a_provider_that_does_not_answer_may_be_kept(home: Path) -> None:
+    terminal = Terminal(
+        home,
+        [
+            *("--provider", "remote", "--search", "none", "--media", "local"),
+            *("--no-memory", "--no-realtime", "--no-monitoring"),
+        ],
+    )
+    terminal.answer("up to and including /v1", "http://127.0.0.1:9/v1")
+    terminal.answer("Key of the provider", "later")
+    terminal.expect("does not answer")
+    terminal.answer("Keep it anyway?", "y")
+    terminal.answer("Address to listen on", "")
+    code, screen = terminal.finish()
+
+    assert code == 0, screen
+    assert loaded(home).settings.inference.remote.url == "http://127.0.0.1:9/v1"
+
+
 def test_earlier_answers_are_the_suggestions_and_enter_keeps_a_secret(quickstart: Jan, home: Path) -> None:
     quickstart("--yes", "--search", "serper", "--search-api-key", "kept-key", "--memory")
     before = (home / "jan.yaml").read_text(), (home / ".env").read_text()
@@ -391,6 +425,7 @@ def test_an_interruption_leaves_everything_as_it_was(quickstart: Jan, home: Path
     os.write(terminal.descriptor, CTRL_C)
     code, screen = terminal.finish(interrupt=True)
 
-    assert code != 0
+    assert code == 130
+    assert screen.endswith("\r\nNothing was changed.\r\n")
     assert "Traceback" not in screen
     assert {path: path.read_bytes() for path in home.iterdir() if path.is_file()} == before

@@ -1,17 +1,33 @@
 """`jan status`: state, address, health, uptime, memory."""
 
+import json
+import os
+import signal
+
 import pytest
 from typer.testing import CliRunner
 
 from jan_cli.commands.status import size, uptime
 from jan_cli.main import app
 from tests.running_stack import StackHome
+from tests.waiting import wait_until
 
 
 def test_nothing_runs(tmp_path) -> None:
     result = CliRunner().invoke(app, ["--home", str(tmp_path), "status"])
     assert result.exit_code == 1
     assert "Start it: jan up" in result.stderr
+
+
+def test_a_server_that_was_killed_is_said_to_have_died(stack_home: StackHome) -> None:
+    stack_home.must("up", "-d", "postgres")
+    pid = stack_home.server_pid()
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: stack_home.server_pid() == 0)
+    result = stack_home.inside("status")
+    assert result.exit_code == 1
+    assert f"its process (pid {pid}) died" in result.stderr
+    assert json.loads(stack_home.inside("status", "--json").stdout)["died"]
 
 
 def test_every_part_is_asked_for_its_health(running_database: StackHome) -> None:

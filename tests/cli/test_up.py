@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
@@ -115,6 +116,19 @@ def test_a_database_of_the_operators_own_is_used_and_not_started(
     assert (postgres.kind, postgres.phase, postgres.pid) == ("external", Phase.READY, 0)
     assert not (stack_home.home / "data/postgres/postmaster.pid").exists()
     assert "llm_api" in stack_home.inside("db", "status").stdout
+
+
+def test_a_busy_port_is_named_and_no_log_is_pointed_at(stack_home: StackHome) -> None:
+    with socket.create_server(("127.0.0.1", stack_home.ports["identity"])):
+        for detach in ([], ["-d"]):
+            done = stack_home.jan("up", *detach, "identity")
+            assert done.returncode == 1
+            assert (
+                f"Port {stack_home.ports['identity']} of identity (identity.http_port): held by"
+                in done.stderr
+            )
+            assert "jan config set SETTING NUMBER" in done.stderr
+            assert "jan logs" not in done.stderr
 
 
 def test_mistakes_are_found_before_anything_starts(stack_home: StackHome) -> None:

@@ -193,9 +193,8 @@ def test_unknown_keys_and_variables_name_the_nearest(filled_home: FilledHome) ->
         "inference.provder (profile odd line 3): unknown key; did you mean inference.provider?",
         "services.llm_api.htpp_port (jan.yaml line 3): unknown key; did you mean services.llm_api.http_port?",
         "identiy (jan.yaml line 4): unknown key; did you mean identity?",
-        "JAN_ADMIN_PASWORD (.env line 1 (JAN_ADMIN_PASWORD)): unknown variable; "
-        "did you mean JAN_ADMIN_PASSWORD?",
-        "JAN_LISTEN_ADRESS (variable JAN_LISTEN_ADRESS): unknown variable; did you mean JAN_LISTEN_ADDRESS?",
+        "JAN_ADMIN_PASWORD (.env line 1): unknown variable; did you mean JAN_ADMIN_PASSWORD?",
+        "JAN_LISTEN_ADRESS (environment): unknown variable; did you mean JAN_LISTEN_ADDRESS?",
         "server.host (command line): unknown key; did you mean server.public_host?",
     ]
 
