@@ -31,7 +31,7 @@ class KeySet:
 
     Keys are refreshed after `refresh_seconds` and when a token names an unknown key, so a
     rotation is followed without a restart. Keys once fetched stay valid while the identity
-    server is away.
+    server is away. A key that stays published stays the same object.
 
     Args:
         client: The process's outgoing client.
@@ -47,6 +47,12 @@ class KeySet:
         self._fetched_at = float("-inf")
         self._asked_at = float("-inf")
         self._lock = asyncio.Lock()
+        self._refreshing: asyncio.Task[None] | None = None
+
+    @property
+    def fetched(self) -> bool:
+        """Whether any keys are known."""
+        return bool(self._keys)
 
     async def key(self, kid: str) -> Any | None:
         """The public key with this id, or None when the realm has no such key.
@@ -64,6 +70,26 @@ class KeySet:
             raise KeysUnavailable(f"no signing keys from {self.url}")
         return self._keys.get(kid)
 
+    def current(self, kid: str) -> Any | None:
+        """The key with this id as far as it is known; keys that grew old are fetched in the background.
+
+        This is for what was verified before: it need not wait, and hears of a withdrawn key soon.
+        """
+        now = time.monotonic()
+        if (
+            self._refreshing is None
+            and now - self._fetched_at >= self._refresh_seconds
+            and now - self._asked_at >= UNKNOWN_KEY_PAUSE_SECONDS
+        ):
+            self._refreshing = asyncio.create_task(self._refresh(now))
+            self._refreshing.add_done_callback(self._refreshed)
+        return self._keys.get(kid)
+
+    def _refreshed(self, task: asyncio.Task[None]) -> None:
+        self._refreshing = None
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            logger.error("signing keys not refreshed", exc_info=failure)
+
     async def _refresh(self, seen: float) -> None:
         async with self._lock:
             if self._asked_at > seen:
@@ -73,7 +99,10 @@ class KeySet:
                 async with self._client.get(self.url, timeout=timeout) as response:
                     response.raise_for_status()
                     document = orjson.loads(await response.read())
-                self._keys = _signing_keys(document)
+                found = _signing_keys(document)
+                self._keys = {
+                    kid: old if (old := self._keys.get(kid)) == key else key for kid, key in found.items()
+                }
                 self._fetched_at = time.monotonic()
             except (aiohttp.ClientError, TimeoutError, ValueError) as failure:
                 logger.warning("signing keys not refreshed: %s", failure, extra={"url": self.url})

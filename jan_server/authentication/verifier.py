@@ -6,6 +6,7 @@ Source: RFC 7519 (JWT), RFC 8725 (best practices), contract/identity.md section 
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ import jwt
 CACHED_TOKENS = 10_000
 
 KeyLookup = Callable[[str], Awaitable[Any | None]]
+CurrentKey = Callable[[str], Any | None]
 
 
 class InvalidToken(Exception):
@@ -42,13 +44,39 @@ class TokenRules:
     maximum_seconds: float = 0.0
 
 
-class TokenVerifier:
-    """Checks tokens against a realm's keys; a token once checked is known until it expires."""
+@dataclass(frozen=True, slots=True)
+class VerifiedToken:
+    """A token that was verified.
 
-    def __init__(self, key: KeyLookup, rules: TokenRules) -> None:
+    Attributes:
+        claims: What it says.
+        until: When it ends, in Unix seconds, forgiven differences of clocks included.
+        kid: The id of the key that signed it.
+        key: That key.
+    """
+
+    claims: Mapping[str, Any]
+    until: float
+    kid: str
+    key: Any
+
+
+class TokenVerifier:
+    """Checks tokens against a realm's keys.
+
+    A token once checked is known until it expires, or its key is no longer the realm's.
+
+    Args:
+        key: Finds the key of an id, and may wait for it.
+        rules: What tokens have to say.
+        current: The key that has an id at this moment, without waiting; without it, keys never change.
+    """
+
+    def __init__(self, key: KeyLookup, rules: TokenRules, current: CurrentKey | None = None) -> None:
         self._key = key
+        self._current = current
         self.rules = rules
-        self._known: dict[str, tuple[float, Mapping[str, Any]]] = {}
+        self._known: OrderedDict[str, VerifiedToken] = OrderedDict()
 
     async def verify(self, token: str) -> Mapping[str, Any]:
         """The claims of a valid token.
@@ -58,19 +86,35 @@ class TokenVerifier:
                 valid, or meant for somebody else.
             KeysUnavailable: The realm's keys were never seen (raised by the key lookup).
         """
+        return (await self.verified(token)).claims
+
+    async def verified(self, token: str) -> VerifiedToken:
+        """A valid token, and what it takes to ask later whether it still is (`holds`).
+
+        Raises:
+            InvalidToken: As `verify`.
+            KeysUnavailable: As `verify`.
+        """
         known = self._known.get(token)
         if known is not None:
-            if known[0] > time.time():
-                return known[1]
+            if self.holds(known):
+                return known
             del self._known[token]
-            raise InvalidToken("token expired")
-        claims = await self._check(token)
-        if len(self._known) >= CACHED_TOKENS:
-            self._forget_some()
-        self._known[token] = (float(claims["exp"]) + self.rules.skew_seconds, claims)
-        return claims
+            if known.until <= time.time():
+                raise InvalidToken("token expired")
+        found = await self._check(token)
+        self._known[token] = found
+        if len(self._known) > CACHED_TOKENS:
+            self._known.popitem(last=False)
+        return found
 
-    async def _check(self, token: str) -> Mapping[str, Any]:
+    def holds(self, verified: VerifiedToken) -> bool:
+        """Whether a verified token has not expired, and its key is the realm's still."""
+        if verified.until <= time.time():
+            return False
+        return self._current is None or self._current(verified.kid) is verified.key
+
+    async def _check(self, token: str) -> VerifiedToken:
         rules = self.rules
         try:
             header = jwt.get_unverified_header(token)
@@ -78,7 +122,8 @@ class TokenVerifier:
             raise InvalidToken("invalid token") from failure
         if header.get("alg") not in rules.algorithms:
             raise InvalidToken("invalid token: its algorithm is not accepted")
-        key = await self._key(str(header.get("kid", "")))
+        kid = str(header.get("kid", ""))
+        key = await self._key(kid)
         if key is None:
             raise InvalidToken("invalid token: its signing key is unknown")
         try:
@@ -94,7 +139,7 @@ class TokenVerifier:
         except (jwt.PyJWTError, ValueError) as failure:
             raise InvalidToken("invalid token") from failure
         self._check_claims(claims)
-        return claims
+        return VerifiedToken(claims, float(claims["exp"]) + rules.skew_seconds, kid, key)
 
     def _check_claims(self, claims: Mapping[str, Any]) -> None:
         rules = self.rules
@@ -114,9 +159,3 @@ class TokenVerifier:
             raise InvalidToken("invalid token: it is not an access token")
         if rules.maximum_seconds and claims["exp"] - time.time() > rules.maximum_seconds + rules.skew_seconds:
             raise InvalidToken("invalid token: it lives longer than allowed")
-
-    def _forget_some(self) -> None:
-        now = time.time()
-        self._known = {token: entry for token, entry in self._known.items() if entry[0] > now}
-        while len(self._known) >= CACHED_TOKENS:
-            del self._known[next(iter(self._known))]

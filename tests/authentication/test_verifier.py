@@ -94,6 +94,25 @@ async def test_a_known_token_is_refused_once_it_expires(monkeypatch):
         await check.verify(good)
 
 
+async def test_a_known_token_is_refused_once_its_key_is_withdrawn_or_replaced():
+    keys = {"k1": KEY.public_key()}
+
+    async def lookup(kid):
+        return keys.get(kid)
+
+    check = TokenVerifier(lookup, TokenRules(issuers=(ISSUER,)), keys.get)
+    good = token()
+    assert (await check.verified(good)) is (await check.verified(good))
+    keys["k1"] = OTHER_KEY.public_key()
+    with pytest.raises(InvalidToken):
+        await check.verify(good)
+    keys["k1"] = KEY.public_key()
+    await check.verify(good)
+    del keys["k1"]
+    with pytest.raises(InvalidToken, match="unknown"):
+        await check.verify(good)
+
+
 async def test_a_token_that_lives_longer_than_allowed_is_refused():
     check, _ = verifier(maximum_seconds=3600)
     with pytest.raises(InvalidToken, match="longer"):

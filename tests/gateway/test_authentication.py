@@ -344,6 +344,20 @@ async def test_a_rotated_key_is_followed_and_the_old_one_no_longer_opens(
         assert (await gateway.get("/v1/models", Authorization=f"Bearer {late}")).status == 401
 
 
+async def test_a_token_known_already_is_refused_once_its_key_is_withdrawn(
+    client: aiohttp.ClientSession, llm_api: LlmApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jan_server.authentication.jwks.UNKNOWN_KEY_PAUSE_SECONDS", 0.0)
+    realm = Realm()
+    async with platform(realm, client, {"llm-api": llm_api}, rate_limits_enabled=False) as gateway:
+        known = realm.bearer()
+        assert (await gateway.ask("GET", "/v1/models", headers=known)).status == 200
+        realm.rotate()
+        assert (await gateway.ask("GET", "/v1/models", headers=realm.bearer())).status == 200
+        reply = await gateway.ask("GET", "/v1/models", headers=known)
+        refused(reply, "invalid token: its signing key is unknown", "invalid_token")
+
+
 async def test_before_the_issuer_is_up_the_files_own_key_verifies(llm_api: LlmApi, start: Start) -> None:
     realm = Realm()
     text = render(settings_for(realm, f"http://127.0.0.1:{free_port()}/certs"))

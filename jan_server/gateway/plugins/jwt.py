@@ -7,7 +7,7 @@ accepted with the public-key algorithm that the credential names.
 
 from __future__ import annotations
 
-import time
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
@@ -19,7 +19,14 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jan_server.authentication.guard import KEY_MARK, bearer
 from jan_server.authentication.jwks import KeySet, KeysUnavailable
 from jan_server.authentication.principal import Principal, principal_from_token
-from jan_server.authentication.verifier import InvalidToken, KeyLookup, TokenRules, TokenVerifier
+from jan_server.authentication.verifier import (
+    CurrentKey,
+    InvalidToken,
+    KeyLookup,
+    TokenRules,
+    TokenVerifier,
+    VerifiedToken,
+)
 from jan_server.gateway.entities import Consumer, JwtCredential, Plugin
 from jan_server.gateway.exchange import Exchange
 from jan_server.gateway.fields import Fields, KongFileError
@@ -96,11 +103,17 @@ def check(
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A token that was verified."""
+    """A token that was verified, and by whom."""
 
-    until: float
+    verifier: TokenVerifier
+    token: VerifiedToken
     principal: Principal
     consumer: Consumer
+
+    @property
+    def holds(self) -> bool:
+        """Whether it has not expired, and its key was not withdrawn."""
+        return self.verifier.holds(self.token)
 
 
 class Jwt:
@@ -125,11 +138,12 @@ class Jwt:
                 algorithms=(credential.algorithm,),
                 maximum_seconds=config.maximum_expiration,
             )
-            verifier = TokenVerifier(_keys(config, credential, surroundings), rules)
+            lookup, current = _keys(config, credential, surroundings)
+            verifier = TokenVerifier(lookup, rules, current)
             self._verifiers[credential.key] = (verifier, surroundings.consumers[credential.consumer])
-        self._accepted: dict[str, Accepted] = {}
+        self._accepted: OrderedDict[str, Accepted] = OrderedDict()
         # The whole header, so that a known caller costs one look-up.
-        self._accepted_headers: dict[bytes, Accepted] = {}
+        self._accepted_headers: OrderedDict[bytes, Accepted] = OrderedDict()
         self._only_header = (
             b"authorization" if self._headers == (b"authorization",) and not config.cookie_names else b""
         )
@@ -153,7 +167,7 @@ class Jwt:
         header = exchange.given.get(self._only_header) if not exchange.query else None
         if header is not None:
             known = self._accepted_headers.get(header)
-            if known is not None and known.until > time.time():
+            if known is not None and known.holds:
                 self._note(exchange, known)
                 return
         token = self._token(exchange)
@@ -162,12 +176,12 @@ class Jwt:
                 return
             raise missing_credential()
         accepted = self._accepted.get(token)
-        if accepted is None or accepted.until <= time.time():
+        if accepted is None or not accepted.holds:
             accepted = await self._looked_at(token, exchange.client_ip)
         if header is not None:
-            if len(self._accepted_headers) >= REMEMBERED_TOKENS:
-                self._accepted_headers.clear()
             self._accepted_headers[header] = accepted
+            if len(self._accepted_headers) > REMEMBERED_TOKENS:
+                self._accepted_headers.popitem(last=False)
         self._note(exchange, accepted)
 
     async def _looked_at(self, token: str, address: str) -> Accepted:
@@ -207,16 +221,16 @@ class Jwt:
         self._accepted.pop(token, None)
         verifier, consumer = self._verifier(token)
         try:
-            claims = await verifier.verify(token)
+            verified = await verifier.verified(token)
         except InvalidToken as failure:
             code = "token_expired" if "expired" in str(failure) else "invalid_token"
             raise ApiError(401, str(failure), code=code, headers=_CHALLENGE) from failure
         except KeysUnavailable as failure:
             raise unavailable("the realm's signing keys cannot be fetched; try again shortly") from failure
-        accepted = Accepted(float(claims["exp"]), principal_from_token(claims), consumer)
-        if len(self._accepted) >= REMEMBERED_TOKENS:
-            self._forget_some()
+        accepted = Accepted(verifier, verified, principal_from_token(verified.claims), consumer)
         self._accepted[token] = accepted
+        if len(self._accepted) > REMEMBERED_TOKENS:
+            self._accepted.popitem(last=False)
         return accepted
 
     def _verifier(self, token: str) -> tuple[TokenVerifier, Consumer]:
@@ -232,12 +246,6 @@ class Jwt:
             words = "No credentials found for given 'iss'"
             raise ApiError(401, words, code="invalid_token", headers=_CHALLENGE)
         return found
-
-    def _forget_some(self) -> None:
-        now = time.time()
-        self._accepted = {token: entry for token, entry in self._accepted.items() if entry.until > now}
-        while len(self._accepted) >= REMEMBERED_TOKENS:
-            del self._accepted[next(iter(self._accepted))]
 
 
 def missing_credential() -> ApiError:
@@ -273,7 +281,9 @@ def _cookies(written: bytes) -> SimpleCookie:
         return SimpleCookie()
 
 
-def _keys(config: Config, credential: JwtCredential, surroundings: Surroundings) -> KeyLookup:
+def _keys(
+    config: Config, credential: JwtCredential, surroundings: Surroundings
+) -> tuple[KeyLookup, CurrentKey | None]:
     """Finds the key of a credential: among the published ones, else the one in the file.
 
     While the keys were never fetched, the file's own key is used, so that a token can be
@@ -286,8 +296,8 @@ def _keys(config: Config, credential: JwtCredential, surroundings: Surroundings)
         async def of_file(kid: str) -> Any | None:
             return own
 
-        return of_file
-    published = surroundings.shared.setdefault(
+        return of_file, None
+    published: KeySet = surroundings.shared.setdefault(
         ("jwks", config.jwks_uri, config.jwks_refresh_seconds),
         KeySet(surroundings.client, config.jwks_uri, refresh_seconds=config.jwks_refresh_seconds),
     )
@@ -300,7 +310,11 @@ def _keys(config: Config, credential: JwtCredential, surroundings: Surroundings)
                 raise
             return own
 
-    return of_realm
+    def of_realm_now(kid: str) -> Any | None:
+        known = published.current(kid)
+        return known if published.fetched else own
+
+    return of_realm, of_realm_now
 
 
 def build(plugin: Plugin, surroundings: Surroundings) -> Jwt:
