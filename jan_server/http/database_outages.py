@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 
 from fastapi import FastAPI
@@ -13,6 +14,7 @@ from jan_server.database.outages import KINDS, cause_of, is_outage
 from jan_server.http.errors import ApiError, error_response, request_id_of, unavailable
 
 RETRY_AFTER_SECONDS = 1
+WARN_EVERY_SECONDS = 5.0
 
 
 def database_away() -> ApiError:
@@ -25,7 +27,7 @@ def database_away() -> ApiError:
 def install_database_outages(
     app: FastAPI, service: str, shape: Callable[[ApiError, str], Response] = error_response
 ) -> None:
-    """Answer for a database that is away, with one warning in the service's log a request.
+    """Answer for a database that is away, with a warning in the service's log now and then.
 
     Args:
         app: The service's app.
@@ -33,14 +35,20 @@ def install_database_outages(
         shape: Makes the response of an error and a request id, where it is not the usual envelope.
     """
     logger = logging.getLogger(f"jan.{service}.database")
+    quiet_until = 0.0
 
     async def handle(request: Request, failure: Exception) -> Response:
+        nonlocal quiet_until
         if not is_outage(failure):
             raise failure
         request_id = request_id_of(request)
-        logger.warning(
-            "the database does not answer: %s", cause_of(failure), extra={"request_id": request_id}
-        )
+        now = time.monotonic()
+        # Every request fails while it is away, and the access log has each: once in a while is enough here.
+        if now >= quiet_until:
+            quiet_until = now + WARN_EVERY_SECONDS
+            logger.warning(
+                "the database does not answer: %s", cause_of(failure), extra={"request_id": request_id}
+            )
         return shape(database_away(), request_id)
 
     for kind in KINDS:

@@ -61,8 +61,10 @@ async def test_a_server_that_is_not_there_is_a_503(path: str, caplog: pytest.Log
     database = Database(f"postgresql://nobody@127.0.0.1:{free_port()}/none")
     failure = await failure_of(database, "select 1")
     await database.dispose()
+    app = raising(failure)
     with caplog.at_level(logging.WARNING):
-        answer = await ask(raising(failure), path)
+        assert (await ask(app, path)).status_code == 503
+        answer = await ask(app, path)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert answer.json()["code"] == "unavailable"
     assert answer.json()["message"] == "the database does not answer; try again shortly"
