@@ -16,6 +16,7 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jan_server import __version__
+from jan_server.http.body_limit import LARGEST_BODY_MB, BodyLimit
 from jan_server.http.database_outages import install_database_outages
 from jan_server.http.errors import error_response, install_error_handlers, invalid_request
 from jan_server.http.fast_route import STARTED, FastRoutes
@@ -101,6 +102,7 @@ def create_service_app(
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[Any]],
     description: str = "",
     docs_path: str = "/api/swagger",
+    largest_body_mb: int | None = LARGEST_BODY_MB,
 ) -> FastAPI:
     """A FastAPI app with what every service has at its edge.
 
@@ -110,6 +112,8 @@ def create_service_app(
         lifespan: Opens the service's resources and closes them.
         description: The introduction of the OpenAPI document, in Markdown.
         docs_path: Where the interactive documentation is; its document is at `<docs_path>/doc.json`.
+        largest_body_mb: The largest request body in megabytes, beyond which it is refused with 413; None
+            for a service that streams bodies of any length and limits them itself.
     """
     # The documentation's scripts come from the package, never from a content delivery network.
     app = FastAPIOffline(
@@ -135,5 +139,7 @@ def create_service_app(
     install_error_handlers(app, service)
     install_database_outages(app, service)
     app.add_middleware(FastRoutes, table=app.state.fast_routes)
+    if largest_body_mb is not None:
+        app.add_middleware(BodyLimit, megabytes=largest_body_mb)
     app.add_middleware(EdgeMiddleware, service=service)
     return app

@@ -67,6 +67,7 @@ def create_app(context: ServiceContext) -> ASGIApp:
         title="Identity",
         lifespan=lifespan,
         description="The embedded OpenID issuer and its Keycloak-compatible admin API.",
+        largest_body_mb=context.settings.infrastructure.gateway.request_size_limit_mb,
     )
     install_error_handlers(app)
     app.add_middleware(KeycloakPaths)

@@ -118,6 +118,7 @@ def create_app(context: ServiceContext) -> ASGIApp:
         title="Jan Server: LLM API",
         description=introduction(context.settings.infrastructure.gateway.public_url),
         lifespan=lifespan,
+        largest_body_mb=context.settings.infrastructure.gateway.request_size_limit_mb,
     )
     install_credentials(app, TAGS)
     app.add_middleware(AuditTrail)
@@ -274,7 +275,7 @@ def guard(opened: Resources) -> Guard:
     )
     return Guard(
         IdentitySigner(settings.identity.header_secret.get_secret_value()),
-        TokenVerifier(keys.key, rules),
+        TokenVerifier(keys.key, rules, keys.current),
         opened.key_check.principal,
     )
 
