@@ -47,6 +47,7 @@ from jan_server.services.llm_api.routes import (
     front_page,
     group_administration,
     health,
+    images,
     items,
     key_administration,
     login,
@@ -168,6 +169,9 @@ def add_routes(app: FastAPI) -> None:
         ("/v1/audio/translations", audio.create_translation, audio.TRANSLATION_DOCUMENT),
         ("/v1/completions", completions.create_completion, completions.DOCUMENT),
         ("/v1/embeddings", embeddings.create_embeddings, embeddings.DOCUMENT),
+        ("/v1/images/edits", images.edit_image, images.EDIT_DOCUMENT),
+        ("/v1/images/generations", images.create_image, images.GENERATION_DOCUMENT),
+        ("/v1/images/variations", images.vary_image, images.VARIATION_DOCUMENT),
         ("/v1/moderations", moderations.create_moderation, moderations.DOCUMENT),
         ("/v1/rerank", rerank.create_ranking, rerank.DOCUMENT),
     ):

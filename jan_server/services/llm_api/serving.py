@@ -9,7 +9,9 @@ from pathlib import Path
 
 import aiohttp
 
+from jan_server.authentication.identity_header import IdentitySigner
 from jan_server.database.engine import Database
+from jan_server.http.guarded_fetch import GuardedFetcher
 from jan_server.inference import readiness as inference_readiness
 from jan_server.inference.client import UpstreamClient
 from jan_server.inference.engines.wordllama import MODEL as WORDLLAMA
@@ -21,7 +23,10 @@ from jan_server.services.llm_api.bootstrap import bootstrap_providers, described
 from jan_server.services.llm_api.chat import Chat
 from jan_server.services.llm_api.embeddings import Embeddings
 from jan_server.services.llm_api.exchange_writer import ExchangeWriter
+from jan_server.services.llm_api.image_files import MAXIMUM_BYTES, ImageReader
+from jan_server.services.llm_api.images import Images
 from jan_server.services.llm_api.limit_enforcement import LimitEnforcement
+from jan_server.services.llm_api.media_client import MediaClient
 from jan_server.services.llm_api.model_registry import ActiveProvider, ModelRegistry
 from jan_server.services.llm_api.prices import Prices
 from jan_server.services.llm_api.prompt_modules import PromptSwitches
@@ -56,6 +61,8 @@ class Serving:
         chat: Answers chat requests.
         calls: Makes calls to models for everything that is no chat.
         embeddings: Makes embeddings.
+        images: Makes pictures.
+        fetcher: Fetches what users name.
         exchanges: Writes those that belong to conversations.
         accounting: Takes down what calls of models use.
         limits: Holds keys and users to their limits.
@@ -69,6 +76,8 @@ class Serving:
     chat: Chat
     calls: ModelCalls
     embeddings: Embeddings
+    images: Images
+    fetcher: GuardedFetcher
     exchanges: ExchangeWriter
     accounting: Accounting
     limits: LimitEnforcement
@@ -118,6 +127,16 @@ def make_serving(settings: Settings, database: Database, client: aiohttp.ClientS
     calls = ModelCalls(
         registry, sync, upstream, accounting, stream_seconds=own.stream_timeout.total_seconds()
     )
+    fetcher = GuardedFetcher(settings.server.fetch_allowed_networks)
+    media = MediaClient(
+        client,
+        IdentitySigner(settings.identity.header_secret.get_secret_value()),
+        ingest_url=own.media_ingest_url,
+        public_url=settings.services.media_api.public_url,
+        seconds=own.http_timeout.total_seconds(),
+        maximum_bytes=MAXIMUM_BYTES,
+    )
+    images = Images(database, registry, calls, media, ImageReader(fetcher, media), own.images)
     return Serving(
         secrets=secrets,
         upstream=upstream,
@@ -126,6 +145,8 @@ def make_serving(settings: Settings, database: Database, client: aiohttp.ClientS
         chat=chat,
         calls=calls,
         embeddings=Embeddings(calls, {WORDLLAMA: WordLlamaEmbedder()}),
+        images=images,
+        fetcher=fetcher,
         exchanges=exchanges,
         accounting=accounting,
         limits=limits,
@@ -169,6 +190,7 @@ async def open_serving(
     every_seconds = own.model_sync_interval_minutes * 60.0 if own.model_sync_enabled else None
     async with (
         serving.limits.open(),
+        serving.fetcher,
         serving.accounting.open(JanHome(home).data / USAGE_FOLDER),
         once_reachable("writing providers", RETRY_SECONDS, begin),
         serving.registry.open(),
