@@ -15,6 +15,7 @@ TAGS: tuple[dict[str, str], ...] = tuple(
         ("rerank", "Documents by how well they answer a query."),
         ("moderations", "Whether texts are harmful."),
         ("audio", "Speech to text, and text to speech."),
+        ("images", "Pictures from words, and from other pictures."),
         ("conversations", "Kept chats."),
         ("items", "What a conversation consists of."),
         ("branches", "Versions of a conversation."),

@@ -76,7 +76,10 @@ def parse_image_source(given: Any, *, param: str, code: str) -> ImageSource:
     [(form, value)] = found.items()
     if not isinstance(value, str):
         raise Invalid(f"{param}.{form} must be a string", param=f"{param}.{form}", code=code)
-    return ImageSource(param, **{form: value})
+    source = {form: value}
+    return ImageSource(
+        param, url=source.get("url", ""), b64_json=source.get("b64_json", ""), id=source.get("id", "")
+    )
 
 
 class ImageReader:

@@ -38,7 +38,6 @@ from jan_server.services.llm_api.schemas.audio import (
     TranscriptionForm,
     TranslationForm,
 )
-from jan_server.services.llm_api.schemas.error import errors
 
 _TEXTS: dict[str, Any] = {
     "model": Transcription,
@@ -49,19 +48,20 @@ _TEXTS: dict[str, Any] = {
 TRANSCRIPTION_DOCUMENT: dict[str, Any] = {
     "tags": ["audio"],
     "summary": "Transcribe a recording",
-    "openapi_extra": documented(TranscriptionForm, media_type="multipart/form-data"),
-    "responses": {200: _TEXTS, **UPSTREAM_ERRORS, **errors(413)},
+    "openapi_extra": documented(form=TranscriptionForm),
+    "responses": {200: _TEXTS, **UPSTREAM_ERRORS},
 }
 TRANSLATION_DOCUMENT: dict[str, Any] = {
     "tags": ["audio"],
     "summary": "Translate a recording into English",
-    "openapi_extra": documented(TranslationForm, media_type="multipart/form-data"),
-    "responses": {200: _TEXTS, **UPSTREAM_ERRORS, **errors(413)},
+    "openapi_extra": documented(form=TranslationForm),
+    "responses": {200: _TEXTS, **UPSTREAM_ERRORS},
 }
 SPEECH_DOCUMENT: dict[str, Any] = {
     "tags": ["audio"],
     "summary": "Create speech",
     "openapi_extra": documented(SpeechRequest),
+    "response_class": Response,
     "responses": {
         200: {
             "description": "The sound as it is made; with `stream_format: sse` as events.",

@@ -17,6 +17,9 @@ from jan_server.http.json_body import read_json_object
 
 Model = TypeVar("Model", bound=BaseModel)
 
+JSON = "application/json"
+FORM = "multipart/form-data"
+
 _DEFINITION = "#/$defs/"
 
 
@@ -47,12 +50,20 @@ def parsed(model: type[Model], value: dict[str, Any]) -> Model:
 
 
 def documented(
-    model: type[BaseModel], *, required: bool = True, media_type: str = "application/json"
+    model: type[BaseModel] | None = None, *, required: bool = True, form: type[BaseModel] | None = None
 ) -> dict[str, Any]:
-    """The `openapi_extra` of a route whose body is `model`."""
+    """The `openapi_extra` of a route whose body is `model` in JSON, or `form` with its files, or either."""
+    content = {
+        media_type: {"schema": _schema(body)}
+        for media_type, body in ((JSON, model), (FORM, form))
+        if body is not None
+    }
+    return {"requestBody": {"required": required, "content": content}}
+
+
+def _schema(model: type[BaseModel]) -> Any:
     schema = model.model_json_schema(ref_template=_DEFINITION + "{model}")
-    schema = _inlined(schema, schema.pop("$defs", {}))
-    return {"requestBody": {"required": required, "content": {media_type: {"schema": schema}}}}
+    return _inlined(schema, schema.pop("$defs", {}))
 
 
 def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:

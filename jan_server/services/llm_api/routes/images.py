@@ -34,8 +34,9 @@ from jan_server.services.llm_api.routes.routed import (
     send_answer,
     send_whole,
 )
-from jan_server.services.llm_api.schemas.error import errors
+from jan_server.services.llm_api.schemas.error import ErrorBody, errors
 from jan_server.services.llm_api.schemas.image import (
+    ImageEditForm,
     ImageEditRequest,
     ImageGenerationRequest,
     ImageResult,
@@ -48,7 +49,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
         "content": {"text/event-stream": {}},
     },
     **UPSTREAM_ERRORS,
-    **errors(413, 501),
+    **errors(501),
 }
 
 GENERATION_DOCUMENT: dict[str, Any] = {
@@ -60,13 +61,13 @@ GENERATION_DOCUMENT: dict[str, Any] = {
 EDIT_DOCUMENT: dict[str, Any] = {
     "tags": ["images"],
     "summary": "Edit pictures",
-    "openapi_extra": documented(ImageEditRequest),
+    "openapi_extra": documented(ImageEditRequest, form=ImageEditForm),
     "responses": _RESPONSES,
 }
 VARIATION_DOCUMENT: dict[str, Any] = {
     "tags": ["images"],
     "summary": "Vary a picture (not implemented)",
-    "responses": errors(401, 501),
+    "responses": {**errors(401), 501: {"model": ErrorBody, "description": "Not implemented."}},
     "status_code": 501,
 }
 

@@ -21,7 +21,7 @@ from jan_server.services.llm_api.routed_call import EVENT_STREAM, CallOrigin, Ro
 from jan_server.services.llm_api.routes.caller import current_user
 from jan_server.services.llm_api.schemas.error import errors
 
-UPSTREAM_ERRORS = errors(400, 401, 402, 403, 404, 429, 502, 503, 504)
+UPSTREAM_ERRORS = errors(400, 401, 402, 403, 404, 409, 413, 415, 422, 429, 502, 503, 504)
 """The `responses` of every route that calls a provider."""
 
 Work = Callable[[Send], Awaitable[None]]

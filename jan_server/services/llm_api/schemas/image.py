@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from jan_server.services.llm_api.schemas.audio import BINARY
+
 
 class _ImageRequest(BaseModel):
     """Members of both requests; those that are not listed reach the provider as they are."""
@@ -58,6 +60,15 @@ class ImageEditRequest(_ImageRequest):
     sampler: str | None = None
     scheduler: str | None = None
     negative_prompt: str | None = None
+
+
+class ImageEditForm(_ImageRequest):
+    """OpenAI's form; `image` may come several times, as `image[]`."""
+
+    image: bytes = Field(json_schema_extra=BINARY)
+    mask: bytes | None = Field(None, json_schema_extra=BINARY)
+    size: str = "original"
+    response_format: Literal["url", "b64_json"] | None = None
 
 
 class ImageObject(BaseModel):
