@@ -31,7 +31,8 @@ def command(
 ) -> None:
     """Stop the platform: open requests end first, then services, then the database.
 
-    --clean asks, then removes data/, logs/ and run/. Configuration, secrets and models stay.
+    --clean asks, then removes data/, logs/ and run/. Configuration, secrets, models and backups
+    stay.
 
     Example: jan down --clean --yes
     """
@@ -89,4 +90,4 @@ def _remove(home: JanHome) -> None:
         raise CommandError(f"{place} could not be removed: {error.strerror or error}") from error
     for name in ended:
         note(f"Ended {name}, which an earlier server had left running.")
-    note("Removed data/, logs/ and run/. Configuration, secrets and models are still there.")
+    note("Removed data/, logs/ and run/. Configuration, secrets, models and backups are still there.")

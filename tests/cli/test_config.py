@@ -329,3 +329,13 @@ def test_the_installed_command_answers(home: Path) -> None:
     )
 
     assert (result.returncode, result.stdout, result.stderr) == (0, "9999\n", "")
+
+
+def test_a_model_file_is_kept_with_its_whole_path(
+    jan: Jan, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own.gguf").write_bytes(b"GGUF")
+    monkeypatch.chdir(tmp_path)
+
+    assert jan("set", "inference.llamacpp.model", "own.gguf").exit_code == 0
+    assert jan("get", "inference.llamacpp.model").stdout == f"{tmp_path / 'own.gguf'}\n"
