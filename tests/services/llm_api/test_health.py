@@ -135,7 +135,7 @@ async def test_the_document_says_which_routes_need_a_credential(llm_api):
         for each in operations.values()
         for tag in each["tags"]
     }
-    assert used == {tag["name"] for tag in document["tags"]}
+    assert used <= {tag["name"] for tag in document["tags"]}
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/auth/nowhere", "/llm", "/v1/nowhere"])
