@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Self
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -21,6 +19,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from jan_server.inference import upstream_errors
+from jan_server.inference.answer_stream import AnswerStream
 from jan_server.inference.provider import Endpoint, Provider
 from jan_server.inference.request_body import StreamedBody
 from jan_server.inference.selection import EndpointSelector
@@ -52,140 +51,6 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
-
-
-class AnswerStream:
-    """An answer that has begun: an async iterator of byte chunks, cut wherever the network cut them.
-
-    Use it as an async context manager, or call `close` in a `finally`: it ends the call upstream at once.
-    One that nobody holds any more closes itself, as when a response is given up before it begins.
-
-    Attributes:
-        status: 200 to 299.
-        headers: The provider's headers.
-    """
-
-    __slots__ = (
-        "__weakref__",
-        "_client",
-        "_content",
-        "_endpoint",
-        "_first",
-        "_idle",
-        "_provider",
-        "_response",
-        "_silent",
-        "_timer",
-        "_waiting_since",
-        "headers",
-        "status",
-    )
-
-    def __init__(
-        self,
-        client: UpstreamClient,
-        provider: Provider,
-        endpoint: Endpoint,
-        response: aiohttp.ClientResponse,
-        first: bytes,
-    ) -> None:
-        self.status = response.status
-        self.headers: Mapping[str, str] = response.headers
-        self._client = client
-        self._provider = provider
-        self._endpoint = endpoint
-        self._response: aiohttp.ClientResponse | None = response
-        self._content = response.content
-        self._first = first
-        self._idle = provider.timeouts.idle
-        self._waiting_since = 0.0
-        self._silent = False
-        self._timer = client.loop.call_later(self._idle, _watch, weakref.ref(self))
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        """The next chunk.
-
-        Raises:
-            UpstreamError: The provider broke off (502) or fell silent (504).
-        """
-        if self._first:
-            first, self._first = self._first, b""
-            return first
-        if self._response is None:
-            raise StopAsyncIteration
-        self._waiting_since = self._client.loop.time()
-        try:
-            chunk = await self._content.readany()
-        except (aiohttp.ClientError, OSError) as failure:
-            if self._silent:
-                # aiohttp wakes readers of a closed response with one exception object for all time: with
-                # its traceback it would keep this stream, and more with every further one.
-                failure.__traceback__ = None
-                raise self._failed() from None
-            raise self._failed() from failure
-        except BaseException:
-            self.close()
-            raise
-        self._waiting_since = 0.0
-        if not chunk:
-            self.close()
-            raise StopAsyncIteration
-        return chunk
-
-    def close(self) -> None:
-        """End the call; before the answer's end this closes the connection. May be called again."""
-        if self._response is None:
-            return
-        self._timer.cancel()
-        self._response.close()
-        self._response = None
-        self._first = b""
-        self._client.open_calls -= 1
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if not self._client.loop.is_closed():
-            self.close()
-
-    def watch(self) -> None:
-        """Close the connection when the provider was silent for too long; looks again later otherwise.
-
-        One timer a stream that looks at the clock, instead of one a chunk: chunks are many.
-        """
-        if self._response is None:
-            return
-        loop = self._client.loop
-        left = self._idle
-        if self._waiting_since:
-            left -= loop.time() - self._waiting_since
-        if left <= 0:
-            self._silent = True
-            self._response.close()
-            return
-        self._timer = loop.call_later(left, _watch, weakref.ref(self))
-
-    def _failed(self) -> UpstreamError:
-        self.close()
-        if self._silent:
-            error = upstream_errors.silent(self._provider, "fell silent in the middle of its answer")
-        else:
-            error = upstream_errors.broken_off(self._provider)
-        self._client.note_failure(self._provider, self._endpoint, error)
-        return error
-
-
-def _watch(stream: weakref.ref[AnswerStream]) -> None:
-    # The timer must not be what keeps a stream alive.
-    if (watched := stream()) is not None:
-        watched.watch()
 
 
 class UpstreamClient:

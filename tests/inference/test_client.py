@@ -13,7 +13,8 @@ from typing import Any
 import orjson
 import pytest
 
-from jan_server.inference.client import AnswerStream, UpstreamClient
+from jan_server.inference.answer_stream import AnswerStream
+from jan_server.inference.client import UpstreamClient
 from jan_server.inference.provider import Endpoint, Provider, Timeouts
 from jan_server.inference.upstream_errors import UpstreamError
 from tests.doubles.openai_upstream import (

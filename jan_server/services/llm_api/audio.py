@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jan_server.inference.client import AnswerStream
+from jan_server.inference.answer_stream import AnswerStream
 from jan_server.services.llm_api.chat_stream import no_completion
 from jan_server.services.llm_api.member_checks import (
     Check,

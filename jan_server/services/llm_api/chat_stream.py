@@ -15,7 +15,8 @@ import orjson
 from jan_server.http.errors import ApiError, error_body
 from jan_server.http.sse import DONE_FRAME, data_frame
 from jan_server.inference import upstream_errors
-from jan_server.inference.client import AnswerStream, UpstreamClient
+from jan_server.inference.answer_stream import AnswerStream
+from jan_server.inference.client import UpstreamClient
 from jan_server.inference.prompted_tool_stream import PromptedToolStream
 from jan_server.inference.provider import Provider
 from jan_server.inference.upstream_errors import UpstreamError

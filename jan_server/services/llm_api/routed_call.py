@@ -11,7 +11,8 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 
 from jan_server.http.errors import unavailable
-from jan_server.inference.client import AnswerStream, UpstreamClient
+from jan_server.inference.answer_stream import AnswerStream
+from jan_server.inference.client import UpstreamClient
 from jan_server.inference.provider import Provider
 from jan_server.inference.request_body import StreamedBody
 from jan_server.inference.upstream_errors import UpstreamError

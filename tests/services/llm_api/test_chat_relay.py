@@ -12,7 +12,7 @@ import orjson
 import pytest
 from sqlalchemy import event
 
-from jan_server.inference.client import AnswerStream
+from jan_server.inference.answer_stream import AnswerStream
 from jan_server.services.llm_api.chat import ChatCall
 from jan_server.services.llm_api.routes.chat import ChatResponse
 from tests.doubles.openai_upstream import Answer, Failure, Gate, Raw, Stream, completion

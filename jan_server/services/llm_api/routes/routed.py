@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from jan_server.http.errors import invalid_request
 from jan_server.http.json_body import parse_json, read_body
 from jan_server.http.sse import SSE_HEADERS
-from jan_server.inference.client import AnswerStream
+from jan_server.inference.answer_stream import AnswerStream
 from jan_server.inference.upstream_errors import UpstreamError
 from jan_server.services.llm_api.disconnect import CallerGone, WhileConnected
 from jan_server.services.llm_api.resources import resources
