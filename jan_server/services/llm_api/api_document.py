@@ -16,7 +16,6 @@ TAGS: tuple[dict[str, str], ...] = tuple(
         ("moderations", "Whether texts are harmful."),
         ("audio", "Speech to text, and text to speech."),
         ("images", "Pictures from words, and from other pictures."),
-        ("images", "Pictures from texts, and from other pictures."),
         ("conversations", "Kept chats."),
         ("items", "What a conversation consists of."),
         ("branches", "Versions of a conversation."),
