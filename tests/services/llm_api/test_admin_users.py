@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -19,7 +18,7 @@ from tests.services.llm_api.callers import Caller
 from tests.services.llm_api.conftest import Person, Start, bearer
 
 USERS = "/v1/admin/users"
-UNKNOWN = str(uuid.uuid4())
+UNKNOWN = "00000000-0000-4000-8000-00000000abcd"
 
 
 @pytest.fixture
@@ -233,7 +232,6 @@ async def test_groups_are_joined_and_left(admin: Caller) -> None:
         ("DELETE", "/{known}/groups/{unknown}", None),
         ("POST", "/%2e%2e/activate", None),
         ("DELETE", "/%2e%2e", None),
-        ("DELETE", "/a%00b", None),
         ("DELETE", f"/{'x' * 300}", None),
         ("POST", "/{known}/roles/%2e", None),
         ("GET", "?group_id={unknown}", None),

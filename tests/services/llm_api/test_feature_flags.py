@@ -112,7 +112,7 @@ async def test_a_key_belongs_to_one_flag_in_any_case(admin: Caller) -> None:
     assert (bad.status_code, bad.json()["error"]["param"]) == (400, "key")
 
 
-@pytest.mark.parametrize("flag_id", [str(uuid.uuid4()), "no-uuid", "a%00b"])
+@pytest.mark.parametrize("flag_id", ["00000000-0000-4000-8000-00000000abcd", "no-uuid"])
 async def test_an_unknown_flag(admin: Caller, flag_id: str) -> None:
     assert (await admin.patch(f"{FLAGS}/{flag_id}", {"name": "x"})).status_code == 404
     assert (await admin.delete(f"{FLAGS}/{flag_id}")).status_code == 204

@@ -327,7 +327,7 @@ class TestCompletion:
         path = await self.pending(owner, "call_1")
         item = {"type": "function_call", "call_id": "call_2"}
         await owner.post(f"{path}/items", {"items": [item]})
-        for call_id in ("call_2", "call_3", "a%00b"):
+        for call_id in ("call_2", "call_3"):
             answer = await owner.patch(f"{path}/items/by-call-id/{call_id}", {"status": "completed"})
             assert answer.status_code == 404
         for body in ({}, {"status": ""}, {"status": "x" * 65}, {"status": "completed", "output": 7}):

@@ -67,11 +67,9 @@ async def test_one_tool_comes_in_both_shapes(llm_api: httpx.AsyncClient, admin: 
     assert data["tool_key"] == "scrape"
     for prefix in ("", "/llm"):
         assert (await admin.get(f"{prefix}{ADMIN}/mcp_scrape_001")).json() == {**data, "data": data}
-    for unknown in (f"{PUBLIC}/nothing", f"{PUBLIC}/%00"):
-        assert (await llm_api.get(unknown)).status_code == 404
-    for unknown in (f"{ADMIN}/scrape", f"{ADMIN}/%00"):
-        assert (await admin.get(unknown)).status_code == 404
-        assert (await admin.patch(unknown, {})).status_code == 404
+    assert (await llm_api.get(f"{PUBLIC}/nothing")).status_code == 404
+    assert (await admin.get(f"{ADMIN}/scrape")).status_code == 404
+    assert (await admin.patch(f"{ADMIN}/scrape", {})).status_code == 404
 
 
 async def test_a_tool_that_is_switched_off_is_not_read_any_more(

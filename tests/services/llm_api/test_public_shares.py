@@ -262,7 +262,7 @@ async def test_links_that_show_nothing(owner: Caller) -> None:
         assert (await owner.llm_api.head(f"/v1/public/shares/{slug}")).status_code == 410
 
 
-@pytest.mark.parametrize("slug", ["short", "0" * 23, "0" * 21 + "-", "0" * 21 + "%00", "0" * 21 + "é"])
+@pytest.mark.parametrize("slug", ["short", "0" * 23, "0" * 21 + "-", "0" * 21 + "é"])
 async def test_what_cannot_be_a_slug(owner: Caller, slug: str) -> None:
     answer = await owner.llm_api.get(f"/v1/public/shares/{slug}")
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "slug")

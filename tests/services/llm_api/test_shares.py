@@ -258,7 +258,7 @@ async def test_a_revoked_share_shows_nothing(owner: Caller, path: str) -> None:
     assert (again.status_code, again.json()["message"]) == (400, "share is already revoked")
     unknown = await owner.delete(path.format(conversation=conversation, share="shr_unknown"))
     assert unknown.status_code == 404
-    assert (await owner.delete(path.format(conversation=conversation, share="a%00b"))).status_code == 404
+    assert (await owner.delete(path.format(conversation=conversation, share="none"))).status_code == 404
 
 
 async def test_a_share_is_found_in_its_own_conversation_only(owner: Caller) -> None:
