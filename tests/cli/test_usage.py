@@ -26,7 +26,7 @@ from tests.services.llm_api.platform import listening
 __all__ = ["accounts", "identity", "issuer_url", "register"]
 
 Jan = Callable[..., Awaitable[Result]]
-KEY = str(uuid.uuid4())
+KEY = "00000000-0000-4000-8000-00000000abcd"
 
 
 @pytest.fixture(scope="module")

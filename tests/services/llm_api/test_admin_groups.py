@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from typing import Any
 
 import httpx
@@ -13,7 +12,7 @@ from tests.services.llm_api.administrators import fresh_name, make_flag, make_gr
 from tests.services.llm_api.callers import Caller
 
 GROUPS = "/v1/admin/groups"
-UNKNOWN = str(uuid.uuid4())
+UNKNOWN = "00000000-0000-4000-8000-00000000abcd"
 
 
 @pytest.fixture
