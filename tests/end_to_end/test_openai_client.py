@@ -6,7 +6,7 @@ import httpx
 import openai
 import pytest
 
-from tests.doubles.openai_upstream import Answer, Failure, ToolCall
+from tests.doubles.openai_upstream import Answer, Failure, Json, Raw, ToolCall
 from tests.end_to_end.conftest import SCRIPTED_MODEL, Platform
 
 QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
@@ -37,6 +37,12 @@ async def test_the_built_in_model_answers(client: openai.AsyncOpenAI, builtin_mo
     assert answer.usage.completion_tokens > 0
 
 
+async def test_texts_are_embedded_without_any_provider(client: openai.AsyncOpenAI):
+    made = await client.embeddings.create(model="jan/wordllama-256", input=["a dog barks", "a puppy"])
+    assert [len(entry.embedding) for entry in made.data] == [256, 256]
+    assert made.usage.total_tokens > 0
+
+
 async def test_the_built_in_model_streams_with_usage_when_asked(
     client: openai.AsyncOpenAI, builtin_model_id: str
 ):
@@ -65,6 +71,18 @@ async def test_a_tool_call_arrives_whole(client: openai.AsyncOpenAI, platform: P
     assert answer.choices[0].finish_reason == "tool_calls"
     assert answer.choices[0].message.tool_calls
     assert platform.upstream.last.json["tools"][0]["function"]["name"] == "get_weather"
+
+
+async def test_a_recording_goes_through_and_speech_comes_back(
+    client: openai.AsyncOpenAI, platform: Platform, scripted_model: str
+):
+    sound = bytes(range(256)) * 4000
+    platform.upstream.next(Json({"text": "hello"}), Raw(sound, content_type="audio/mpeg"))
+    heard = await client.audio.transcriptions.create(model=scripted_model, file=("a.wav", sound))
+    assert heard.text == "hello"
+    assert [part.content for part in platform.upstream.last.form if part.name == "file"] == [sound]
+    said = await client.audio.speech.create(model=scripted_model, input="hello", voice="alloy")
+    assert said.content == sound
 
 
 async def test_a_bad_model_is_a_not_found_error(client: openai.AsyncOpenAI):

@@ -176,3 +176,10 @@ def test_keys_are_found_however_they_are_spelt() -> None:
 
 def test_contract_durations_are_the_defaults() -> None:
     assert Settings().services.llm_api.api_key.default_ttl == parse_duration("2160h")
+
+
+def test_networks_that_fetches_may_reach_are_networks() -> None:
+    allowed = Settings.model_validate({"server": {"fetch_allowed_networks": "10.1.0.0/16, fd00::/8"}})
+    assert allowed.server.fetch_allowed_networks == ("10.1.0.0/16", "fd00::/8")
+    with pytest.raises(ValidationError, match=r"write it as in 10\.1\.0\.0/16"):
+        Settings.model_validate({"server": {"fetch_allowed_networks": ["10.1.2.3/16"]}})
