@@ -74,7 +74,7 @@ def settings_for(issuer_url: str, **llm_api: Any) -> Settings:
                         "public_url": issuer_url,
                         "backend_client_secret": BACKEND_SECRET,
                     }
-                }
+                },
             },
             # Most tests want to meet their own models alone.
             "inference": {"provider": "remote", "embeddings": {"builtin": False}},
