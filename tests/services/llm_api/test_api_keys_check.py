@@ -1,10 +1,10 @@
 """Whether a presented key is good: asked anew each time, with a bounded grace while nobody can tell."""
 
-import psycopg
 import pytest
 
 from tests.doubles.keycloak import refused
 from tests.services.llm_api.conftest import bearer, eventually
+from tests.sql import run_sql
 
 VALIDATE = "/auth/validate-api-key"
 
@@ -71,8 +71,7 @@ async def test_a_revoked_key_is_refused_from_the_next_request_on(llm_api, person
 
 async def test_an_expired_key_is_refused(llm_api, person, database_url):
     key = await make_key(llm_api, person)
-    with psycopg.connect(database_url) as connection:
-        connection.execute("update llm_api.api_keys set expires_at = now() where id = %s", (key["id"],))
+    await run_sql(database_url, "update llm_api.api_keys set expires_at = now() where id = %s", (key["id"],))
     assert (await check(llm_api, key)).status_code == 401
     items = (await llm_api.get("/auth/api-keys", headers=person.headers)).json()["items"]
     assert items[0]["status"] == "expired"

@@ -5,17 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
-import psycopg
 import pytest
 
 from tests.services.llm_api.callers import new_caller
 from tests.services.llm_api.platform import Platform
+from tests.sql import run_sql
 
 
-def remove(database_url: str, subject: str) -> None:
-    with psycopg.connect(database_url) as connection:
-        removed = connection.execute("delete from llm_api.users where subject = %s", (subject,))
-        assert removed.rowcount == 1
+async def remove(database_url: str, subject: str) -> None:
+    assert await run_sql(database_url, "delete from llm_api.users where subject = %s", (subject,)) == 1
 
 
 @pytest.mark.parametrize(
@@ -32,7 +30,7 @@ async def test_a_write_is_401_and_the_row_is_forgotten(
 ) -> None:
     caller = new_caller(llm_api)
     assert (await caller.get("/v1/conversations")).status_code == 200
-    remove(database_url, caller.principal.subject)
+    await remove(database_url, caller.principal.subject)
     answer = await caller.send(method, path, json=body)
     assert (answer.status_code, answer.json()["code"]) == (401, "account_removed"), answer.text
     assert (await caller.send(method, path, json=body)).status_code in (200, 201)
@@ -41,7 +39,7 @@ async def test_a_write_is_401_and_the_row_is_forgotten(
 async def test_a_chat_with_a_conversation_is_401_too(platform: Platform, database_url: str) -> None:
     async with platform.client("leaver") as client:
         assert (await client.get("/v1/models")).status_code == 200
-        remove(database_url, "subject-of-leaver")
+        await remove(database_url, "subject-of-leaver")
         body = {
             "model": "scripted-model",
             "conversation": "",

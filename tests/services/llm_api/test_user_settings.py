@@ -7,12 +7,12 @@ import re
 from typing import Any
 
 import httpx
-import psycopg
 import pytest
 
 from tests.services.llm_api.callers import Caller, new_caller
 from tests.services.llm_api.conftest import Start
 from tests.services.llm_api.platform import Platform
+from tests.sql import run_sql
 
 PATH = "/v1/users/me/settings"
 PREFERENCES = f"{PATH}/preferences"
@@ -131,11 +131,11 @@ async def test_changes_at_once_are_all_kept(owner: Caller) -> None:
 
 async def test_the_answer_has_the_new_time(owner: Caller, database_url: str) -> None:
     made = await settings_of(owner)
-    with psycopg.connect(database_url) as connection:
-        connection.execute(
-            "update llm_api.user_settings set created_at = %s, updated_at = %s where id = %s",
-            ["2026-01-01T12:00:00Z", "2026-01-01T12:00:00Z", made["id"]],
-        )
+    await run_sql(
+        database_url,
+        "update llm_api.user_settings set created_at = %s, updated_at = %s where id = %s",
+        ["2026-01-01T12:00:00Z", "2026-01-01T12:00:00Z", made["id"]],
+    )
     assert (await settings_of(owner))["updated_at"] == "2026-01-01T12:00:00Z"
     assert (await changed(owner, {}))["updated_at"] == "2026-01-01T12:00:00Z"
     found = await changed(owner, {"enable_trace": True})
@@ -274,19 +274,18 @@ async def test_the_first_model_is_selected_until_another_is_chosen(platform: Pla
 async def test_images_need_the_switch_and_a_provider(
     owner: Caller, issuer_url: str, start: Start, database_url: str, enabled: bool, flagged: bool
 ) -> None:
-    with psycopg.connect(database_url) as connection:
-        connection.execute("delete from llm_api.providers where kind = 'images of this test'")
-        connection.execute(
-            "insert into llm_api.providers (public_id, display_name, kind, category, "
-            "default_provider_image_generate) values ('prov_images', 'Images', 'images of this test', "
-            "'image', %s)",
-            [flagged],
-        )
+    await run_sql(database_url, "delete from llm_api.providers where kind = 'images of this test'")
+    await run_sql(
+        database_url,
+        "insert into llm_api.providers (public_id, display_name, kind, category, "
+        "default_provider_image_generate) values ('prov_images', 'Images', 'images of this test', "
+        "'image', %s)",
+        [flagged],
+    )
     llm_api = await start(issuer_url, images={"enabled": enabled})
     found = (await Caller(llm_api, owner.principal).get(PATH)).json()
     assert found["server_capabilities"] == {"image_generation_enabled": enabled and flagged}
-    with psycopg.connect(database_url) as connection:
-        connection.execute("delete from llm_api.providers where kind = 'images of this test'")
+    await run_sql(database_url, "delete from llm_api.providers where kind = 'images of this test'")
 
 
 async def test_everybody_has_settings_of_their_own(owner: Caller) -> None:
