@@ -74,6 +74,7 @@ class ModelTable:
         # clients ask for `gpt-4o`, not for `openai/gpt-4o`.
         self._known = {**by_provider_id, **self.by_id}
         merged = [model for model in offered if self.by_id[model.id] is model]
+        self.merged: Sequence[OfferedModel] = merged
         self.first_id = next((model.id for model in merged if model.provider_category == LLM), "")
         self.listing = model_list(merged) if merged else None
         self.detailed_listing = model_list(offered, with_provider=True) if offered else None

@@ -10,7 +10,11 @@ from typing import Any
 import anthropic
 import pytest
 from pydantic import BaseModel
+from starlette.datastructures import QueryParams
 
+from jan_server.inference.provider import Provider
+from jan_server.services.llm_api.anthropic.model_list import model_page
+from jan_server.services.llm_api.models import OfferedModel
 from tests.doubles.keycloak import Keycloak
 from tests.doubles.openai_upstream import (
     Answer,
@@ -28,6 +32,7 @@ from tests.services.llm_api.platform import TRUST, Platform
 
 MODEL = "claude-scripted"
 HELLO: Any = [{"role": "user", "content": "Hello"}]
+PROVIDER = Provider("prov_scripted", "Scripted", ())
 WEATHER: Any = {
     "name": "get_weather",
     "description": "The weather of a city",
@@ -296,9 +301,53 @@ async def test_unknown_models_are_not_found(program: anthropic.AsyncAnthropic) -
         assert body["error"]["type"] == "not_found_error"
 
 
+async def test_models_have_anthropics_shape(program: anthropic.AsyncAnthropic) -> None:
+    listed = [model async for model in program.models.list(limit=1)]
+    assert [model.id for model in listed] == [f"anthropic/{MODEL}"]
+    assert await program.models.retrieve(MODEL) == listed[0]
+    told = listed[0]
+    assert (told.type, told.lifecycle, told.display_name != "") == ("model", "active", True)
+    assert told.created_at.year >= 2026
+    with pytest.raises(anthropic.NotFoundError) as caught:
+        await program.models.retrieve("claude-nobody")
+    body: Any = caught.value.body
+    assert (body["type"], body["error"]["type"]) == ("error", "not_found_error")
+
+
+def test_models_come_in_pages() -> None:
+    models = [OfferedModel(f"m{number}", f"m{number}", number, PROVIDER) for number in range(5)]
+    models.insert(2, OfferedModel("vectors", "vectors", 9, PROVIDER, provider_category="embedding"))
+
+    def page(query: str) -> tuple[list[str], bool]:
+        told = model_page(models, QueryParams(query))
+        ids = [model["id"] for model in told["data"]]
+        assert (told["first_id"], told["last_id"]) == ((ids[0], ids[-1]) if ids else (None, None))
+        return ids, told["has_more"]
+
+    assert page("") == (["m0", "m1", "m2", "m3", "m4"], False)
+    assert page("limit=2") == (["m0", "m1"], True)
+    assert page("limit=2&after_id=m1") == (["m2", "m3"], True)
+    assert page("after_id=m3") == (["m4"], False)
+    assert page("limit=2&before_id=m3") == (["m1", "m2"], True)
+    assert page("lifecycle[]=retired") == ([], False)
+    assert page("lifecycle=active&limit=1") == (["m0"], True)
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=x", "limit=1001", "after_id=nobody", "after_id=a&before_id=b"]
+)
+async def test_a_wrong_page_names_the_parameter(program: anthropic.AsyncAnthropic, query: str) -> None:
+    with pytest.raises(anthropic.BadRequestError, match=query.partition("=")[0]):
+        await program.get(f"/v1/models?{query}", cast_to=object)
+
+
 async def test_without_a_credential_nobody_is_served(messages_platform: Platform) -> None:
     async with program_at(messages_platform) as stranger:
-        for answer in (ask(stranger), stranger.messages.count_tokens(model=MODEL, messages=HELLO)):
+        for answer in (
+            ask(stranger),
+            stranger.messages.count_tokens(model=MODEL, messages=HELLO),
+            stranger.get("/v1/models", cast_to=object),
+        ):
             with pytest.raises(anthropic.AuthenticationError) as caught:
                 await answer
             body: Any = caught.value.body

@@ -16,12 +16,11 @@ from starlette.responses import Response
 from starlette.types import Message as StarletteMessage
 from starlette.types import Receive, Scope, Send
 
-from jan_server.authentication.guard import KEY_MARK
 from jan_server.http.errors import ApiError, invalid_request
-from jan_server.http.fast_route import STARTED, Endpoint
+from jan_server.http.fast_route import STARTED
 from jan_server.http.json_body import parse_json, read_body
 from jan_server.services.llm_api import context_window
-from jan_server.services.llm_api.anthropic.answer import error_answer, message_answer
+from jan_server.services.llm_api.anthropic.answer import message_answer
 from jan_server.services.llm_api.anthropic.request import chat_body, countable_body
 from jan_server.services.llm_api.anthropic.stream import MessageStream
 from jan_server.services.llm_api.chat import ChatCall
@@ -29,10 +28,14 @@ from jan_server.services.llm_api.chat_request import parse_chat_request
 from jan_server.services.llm_api.prompt_hints import prompt_hints
 from jan_server.services.llm_api.refusals import Refusal
 from jan_server.services.llm_api.resources import resources
+from jan_server.services.llm_api.routes.anthropic_callers import (
+    anthropic_failure,
+    take_key,
+    with_anthropics_errors,
+)
 from jan_server.services.llm_api.routes.body import documented
 from jan_server.services.llm_api.routes.caller import current_user
 from jan_server.services.llm_api.routes.chat import ChatResponse
-from jan_server.services.llm_api.routes.failures import from_refusal
 from jan_server.services.llm_api.schemas.message import (
     Message,
     MessageCountRequest,
@@ -67,27 +70,6 @@ COUNT_DOCUMENT: dict[str, Any] = {
 }
 
 
-def _with_anthropics_errors(endpoint: Endpoint) -> Endpoint:
-    """An endpoint whose refusals are told in Anthropic's shape."""
-
-    async def answer(request: Request) -> Response:
-        try:
-            return await endpoint(request)
-        except (ApiError, Refusal) as failure:
-            return _failed(request.scope, failure)
-
-    answer.__name__, answer.__doc__ = endpoint.__name__, endpoint.__doc__
-    return answer
-
-
-def _failed(scope: Scope, failure: ApiError | Refusal) -> Response:
-    error = from_refusal(failure) if isinstance(failure, Refusal) else failure
-    request_id = scope["state"].get("request_id", "")
-    body = orjson.dumps(error_answer(error.status, error.message, request_id))
-    headers = {**error.headers, "request-id": request_id}
-    return Response(body, error.status, headers, media_type="application/json")
-
-
 async def _read(request: Request) -> tuple[bytes, dict[str, Any]]:
     raw = await read_body(request.receive)
     body = parse_json(raw)
@@ -96,18 +78,10 @@ async def _read(request: Request) -> tuple[bytes, dict[str, Any]]:
     return raw, body
 
 
-def _take_key(scope: Scope) -> None:
-    """Let a key in Anthropic's header count, as the gateway does where it stands in front."""
-    given = dict(scope["headers"])
-    key: bytes = given.get(b"x-api-key", b"")
-    if key.startswith(KEY_MARK.encode()) and not given.get(b"authorization"):
-        scope["headers"] = [*scope["headers"], (b"authorization", b"Bearer " + key)]
-
-
-@_with_anthropics_errors
+@with_anthropics_errors
 async def create_message(request: Request) -> Response:
     """Ask a model for the next message, in Anthropic's shape."""
-    _take_key(request.scope)
+    take_key(request.scope)
     user = await current_user(request)
     raw, body = await _read(request)
     chat_request = parse_chat_request(chat_body(body))
@@ -117,10 +91,10 @@ async def create_message(request: Request) -> Response:
     return MessageResponse(serving.chat, chat_request, user, raw)
 
 
-@_with_anthropics_errors
+@with_anthropics_errors
 async def count_tokens(request: Request) -> Response:
     """Estimate the tokens that a message request would have."""
-    _take_key(request.scope)
+    take_key(request.scope)
     await current_user(request)
     _, body = await _read(request)
     chat_request = parse_chat_request(countable_body(body))
@@ -149,7 +123,7 @@ class MessageResponse(ChatResponse):
         except (ApiError, Refusal) as failure:
             if scope["state"].get(STARTED):
                 raise
-            await _failed(scope, failure)(scope, receive, send)
+            await anthropic_failure(scope, failure)(scope, receive, send)
 
     def _whole_answer(self, call: ChatCall, body: bytes) -> bytes:
         return orjson.dumps(message_answer(orjson.loads(body), self._request.model))

@@ -10,38 +10,99 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from jan_server.http.json_body import OrjsonResponse
+from jan_server.services.llm_api.anthropic.model_list import (
+    DEFAULT_LIMIT,
+    MAXIMUM_LIMIT,
+    model_info,
+    model_page,
+)
 from jan_server.services.llm_api.catalogs import catalog_object, visible_catalog
-from jan_server.services.llm_api.models import model_object
+from jan_server.services.llm_api.models import ModelTable, model_object
 from jan_server.services.llm_api.providers import provider_object
-from jan_server.services.llm_api.refusals import Missing
+from jan_server.services.llm_api.refusals import Missing, Refusal
 from jan_server.services.llm_api.resources import Open, resources
+from jan_server.services.llm_api.routes.anthropic_callers import (
+    VERSION_HEADER,
+    anthropic_failure,
+    speaks_anthropic,
+    take_key,
+    with_anthropics_errors,
+)
 from jan_server.services.llm_api.routes.caller import CallerPrincipal, CallerUser, current_user
-from jan_server.services.llm_api.schemas.models import CatalogInfo, ModelInfo, ModelList, ProviderInfo
+from jan_server.services.llm_api.schemas.models import (
+    AnthropicModel,
+    AnthropicModelPage,
+    CatalogInfo,
+    ModelInfo,
+    ModelList,
+    ProviderInfo,
+)
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
 PROVIDER_DATA_HEADER = b"x-provider-data"
 
+_ANTHROPICS_VERSION: dict[str, Any] = {
+    "name": VERSION_HEADER,
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "examples": ["2023-06-01"]},
+    "description": "Asks for Anthropic's shape.",
+}
+
 LIST_DOCUMENT: dict[str, Any] = {
     "tags": ["models"],
     "summary": "List models",
-    "responses": {200: {"model": ModelList}},
+    "openapi_extra": {
+        "parameters": [
+            _ANTHROPICS_VERSION,
+            *(
+                {"name": name, "in": "query", "required": False, "schema": schema, "description": description}
+                for name, schema, description in (
+                    (
+                        "limit",
+                        {"type": "integer", "minimum": 1, "maximum": MAXIMUM_LIMIT, "default": DEFAULT_LIMIT},
+                        "Models of one page; in Anthropic's shape only.",
+                    ),
+                    ("after_id", {"type": "string"}, "The last model of the page before; likewise."),
+                    ("before_id", {"type": "string"}, "The first model of the page behind; likewise."),
+                )
+            ),
+        ]
+    },
+    "responses": {200: {"model": ModelList | AnthropicModelPage}},
 }
 
 ModelId = Annotated[str, Path(description="The model's id; its slashes may be raw or percent-encoded.")]
 
 
 async def list_models(request: Request) -> Response:
-    """The models that can be called. `X-PROVIDER-DATA: true` shows each provider's own entry."""
+    """The models that can be called. `X-PROVIDER-DATA: true` shows each provider's own entry.
+
+    Anthropic's clients, who send `anthropic-version`, get pages of those that answer messages.
+    """
+    if speaks_anthropic(request):
+        return await _list_for_anthropic(request)
     await current_user(request)
-    serving = resources(request).serving
-    if not serving.registry.table.first_id:
-        await serving.sync.catch_up()
-    table = serving.registry.table
+    table = await _models(request)
     listing = table.detailed_listing if _wants_provider_data(request) else table.listing
     if listing is None:
         raise Missing("no models or providers found", code="no_models")
     return Response(listing, media_type="application/json")
+
+
+@with_anthropics_errors
+async def _list_for_anthropic(request: Request) -> Response:
+    take_key(request.scope)
+    await current_user(request)
+    return OrjsonResponse(model_page((await _models(request)).merged, request.query_params))
+
+
+async def _models(request: Request) -> ModelTable:
+    serving = resources(request).serving
+    if not serving.registry.table.first_id:
+        await serving.sync.catch_up()
+    return serving.registry.table
 
 
 def _wants_provider_data(request: Request) -> bool:
@@ -75,8 +136,18 @@ async def retrieve_catalog(model_id: ModelId, principal: CallerPrincipal, opened
         return OrjsonResponse(catalog_object(await visible_catalog(session, model_id, principal)))
 
 
-@router.get("/{model_id:path}", summary="Retrieve a model", response_model=ModelInfo)
-async def retrieve_model(model_id: ModelId, caller: CallerUser, opened: Open) -> Response:
-    """One model of the list."""
+@router.get(
+    "/{model_id:path}",
+    summary="Retrieve a model",
+    response_model=ModelInfo | AnthropicModel,
+    openapi_extra={"parameters": [_ANTHROPICS_VERSION]},
+)
+async def retrieve_model(request: Request, model_id: ModelId, caller: CallerUser, opened: Open) -> Response:
+    """One model of the list; for Anthropic's clients, who send `anthropic-version`, in its shape."""
+    if speaks_anthropic(request):
+        try:
+            return OrjsonResponse(model_info(await opened.serving.sync.find_late(model_id)))
+        except Refusal as failure:
+            return anthropic_failure(request.scope, failure)
     model = await opened.serving.sync.find_late(model_id)
     return Response(orjson.dumps(model_object(model)), media_type="application/json")

@@ -32,6 +32,31 @@ class ModelList(BaseModel):
     data: list[ModelInfo]
 
 
+class AnthropicModel(BaseModel):
+    """Anthropic's model object; null is what nobody here knows."""
+
+    type: Literal["model"] = "model"
+    id: str = Field(examples=["jan/smollm2-135m-instruct"])
+    display_name: str
+    created_at: str = Field(description="When the model appeared here.", examples=["2026-11-24T10:00:00Z"])
+    lifecycle: Literal["active"] = "active"
+    deprecated_at: None = None
+    retires_at: None = None
+    line: None = None
+    capabilities: None = None
+    max_input_tokens: int | None
+    max_tokens: None = None
+
+
+class AnthropicModelPage(BaseModel):
+    """Models that answer messages, in Anthropic's shape."""
+
+    data: list[AnthropicModel]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
 class EndpointInfo(BaseModel):
     """One address of a provider, and whether its last call went well."""
 
