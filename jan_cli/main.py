@@ -56,6 +56,7 @@ COMMANDS: dict[str, CommandEntry] = {
         },
         "Operate": {
             "config": "Show, explain, check and export the settings.",
+            "identity": "Run a Keycloak as the issuer: install it, set its realm up.",
             "users": "Keep users, their roles and their groups.",
             "keys": "Keep API keys, and the limits of keys and users.",
             "usage": "Show tokens, calls and costs of models.",

@@ -117,11 +117,6 @@ def command(
     from jan_server.settings.questions import earlier_answers
     from jan_server.settings.quickstart import plan, write
 
-    if identity is IdentityMode.KEYCLOAK:
-        raise CommandError(
-            "A Keycloak of its own needs the container mode, which this version does not have.",
-            "Leave --identity out: the embedded issuer speaks Keycloak's protocol.",
-        )
     given = {
         name: value
         for name, value in {
@@ -187,11 +182,14 @@ def answer(
     Raises:
         CommandError: An answer is wrong or missing and nobody can be asked.
     """
+    from dataclasses import replace
+
     from jan_server.inference.model_sources import usable_reference
     from jan_server.inference.model_store import ModelStore
     from jan_server.settings.questions import QUESTIONS, answered
 
     used = {"identity"}
+    answers = replace(answers, identity=plain_answer(given.get("identity", answers.identity)))
     if ask:
         stderr.print(
             "[bold]Jan Server quickstart.[/bold] Enter takes what stands in brackets; Ctrl-C changes nothing."

@@ -62,6 +62,7 @@ def command(
     if _runs_already(here.home, plan, bool(profile), timeout, as_json=as_json):
         return
     _bring_model(here.home, loaded.settings, plan)
+    _bring_keycloak(here.home, loaded.settings, plan)
     try:
         if detach:
             state = _start_in_background(here.home, profile or [], services or [], timeout, quiet=as_json)
@@ -150,6 +151,33 @@ def _bring_model(home: Path, settings: Settings, plan: Plan) -> None:
             fetch_model(wanted, store, progress)
     except ModelFetchError as error:
         warn(sentence(error.message), sentence(error.remedy))
+
+
+def _bring_keycloak(home: Path, settings: Settings, plan: Plan) -> None:
+    """Fetch and build the Keycloak that the plan runs, on first use; without it nothing starts."""
+    from jan_server.launch.plan import Kind
+    from jan_server.stack.catalogue import IDENTITY
+
+    planned = plan.find(IDENTITY.name)
+    if planned is None or planned.kind is not Kind.CHILD:
+        return
+    from jan_server.identity.keycloak import distribution as keycloak
+    from jan_server.identity.keycloak.installation import install
+    from jan_server.identity.keycloak.java import JavaMissingError, find_java
+
+    wanted = settings.infrastructure.auth.keycloak
+    try:
+        java = find_java()
+        if not wanted.home and keycloak.version_of(keycloak.folder_of(home, wanted.version)) is None:
+            with progress_bar(f"Fetching Keycloak {wanted.version}") as progress:
+                install(home, wanted.version, progress=progress)
+        found = keycloak.find_distribution(wanted, home)
+        options = keycloak.build_options(wanted)
+        if not keycloak.is_built(found, options):
+            note(f"Building Keycloak {found.version} once, which takes about twenty seconds …")
+            keycloak.build(found, java, options, heap_mb=wanted.memory_mb)
+    except (keycloak.DistributionError, JavaMissingError) as error:
+        raise CommandError(sentence(error.message), sentence(error.remedy)) from error
 
 
 def _start_in_background(

@@ -10,12 +10,15 @@ from pathlib import Path
 
 from jan_server.launch.children import ChildNotes, SupervisedChild
 from jan_server.launch.health import Health, until_ready
-from jan_server.launch.postgres import EmbeddedPostgres
+from jan_server.launch.postgres import EmbeddedPostgres, TcpAccess
 from jan_server.launch.state import running_pid, server_lock
 from jan_server.settings.tree import Settings
 from jan_server.telemetry.logs import LogSink
 
 DATA_FOLDER = Path("data/postgres")
+
+KEYCLOAK_ROLE = "keycloak"
+"""The role of a Keycloak that the server runs."""
 
 _EXTERNAL_SECONDS = 15.0
 
@@ -27,11 +30,14 @@ class DatabaseError(RuntimeError):
 def embedded(settings: Settings, home: Path) -> EmbeddedPostgres:
     """The embedded database of a home."""
     postgres = settings.infrastructure.database.postgres
+    keycloak = settings.infrastructure.auth.keycloak
+    managed = settings.identity.mode == "keycloak" and keycloak.managed
     return EmbeddedPostgres(
         home / DATA_FOLDER,
         user=postgres.user,
         database=postgres.database,
         max_connections=postgres.max_connections,
+        tcp=TcpAccess(keycloak.database_port, KEYCLOAK_ROLE) if managed else None,
     )
 
 

@@ -25,9 +25,9 @@ from jan_server.launch.ports import PortsBusyError, bind, check
 from jan_server.launch.running_service import RunningService, import_factory
 from jan_server.launch.state import Phase, StateBoard
 from jan_server.settings.tree import Settings
-from jan_server.stack.catalogue import INFERENCE, POSTGRES
+from jan_server.stack.catalogue import IDENTITY, INFERENCE, POSTGRES
 from jan_server.stack.order import start_order
-from jan_server.stack.service import Child, Service
+from jan_server.stack.service import Part, Service
 from jan_server.telemetry.logs import LogSink
 
 _EXTERNAL_SECONDS = 30.0
@@ -156,7 +156,7 @@ class InProcessStack:
         try:
             if planned.kind is Kind.EXTERNAL:
                 await self._reach_external(planned)
-            elif isinstance(planned.part, Child):
+            elif planned.kind is Kind.CHILD:
                 await self._start_child(planned.part)
             else:
                 await self._start_service(planned, await imports[planned.name])
@@ -182,14 +182,31 @@ class InProcessStack:
         await running.start(factory, context, apps)
         self.board.set_part(planned.name, Phase.READY, pid=os.getpid())
 
-    async def _start_child(self, child: Child) -> None:
+    async def _start_child(self, child: Part) -> None:
         if child is INFERENCE:
             await self._start_engine()
+            return
+        if child is IDENTITY:
+            await self._start_keycloak()
             return
         assert child is POSTGRES
         await self._supervise(child, database.embedded(self.settings, self.home).program())
         await self._open_database()
         self.board.set_part(child.name, Phase.READY)
+
+    async def _start_keycloak(self) -> None:
+        """Start Keycloak and bring its realm to what the realm file says."""
+        from jan_server.identity.keycloak.realm_server import Administrator
+        from jan_server.identity.keycloak.setup import set_up
+        from jan_server.launch.keycloak import keycloak_program, plan_keycloak
+
+        child = await asyncio.to_thread(plan_keycloak, self.settings, self.home)
+        await self._supervise(IDENTITY, keycloak_program(self.settings, self.home, child))
+        self.board.set_part(IDENTITY.name, Phase.STARTING, detail="setting up the realm")
+        changes = await asyncio.to_thread(set_up, self.settings, Administrator.of(self.settings))
+        for change in changes:
+            log.info("%s: %s", IDENTITY.name, change)
+        self.board.set_part(IDENTITY.name, Phase.READY)
 
     async def _start_engine(self) -> None:
         """Start the engine; without it the rest is of use too, so nothing here fails the start."""
@@ -214,15 +231,20 @@ class InProcessStack:
                 await self._supervise(INFERENCE, program)
             return
 
-    async def _supervise(self, child: Child, program: Program) -> None:
+    async def _supervise(self, child: Part, program: Program) -> None:
         supervised = SupervisedChild(program, self._notes, self.sink, self._report(child))
         self._children[child.name] = supervised
         await supervised.start()
 
-    def _report(self, child: Child) -> Callable[[Phase, str, int, int], None]:
+    def _report(self, child: Part) -> Callable[[Phase, str, int, int], None]:
         def report(phase: Phase, detail: str, pid: int, restarts: int) -> None:
-            # The database counts as ready once it is migrated too; `_start_child` says so the first time.
-            if child is POSTGRES and phase is Phase.READY and not self._ready[child.name].is_set():
+            # The database counts as ready once it is migrated too, and Keycloak once its realm is set up;
+            # `_start_child` says so the first time.
+            if (
+                child in (POSTGRES, IDENTITY)
+                and phase is Phase.READY
+                and not self._ready[child.name].is_set()
+            ):
                 phase = Phase.STARTING
             self.board.set_part(child.name, phase, detail=detail, pid=pid, restarts=restarts)
 

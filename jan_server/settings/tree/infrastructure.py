@@ -67,6 +67,35 @@ class KeycloakSettings(Section):
     """Keycloak's protocol, spoken by the embedded issuer or by a Keycloak."""
 
     http_port: Port = setting(8085, "Port of the issuer.", "KEYCLOAK_HTTP_PORT")
+    managed: bool = setting(
+        False,
+        "Whether the server runs a Keycloak itself, as a child; otherwise somebody else does.",
+        "JAN_KEYCLOAK_MANAGED",
+    )
+    home: str = setting(
+        "",
+        "Folder of the Keycloak distribution to run; empty: the one that `jan identity install` fetched.",
+        "KEYCLOAK_HOME",
+    )
+    version: str = setting(
+        "26.5.6",
+        "Version that `jan identity install` fetches.",
+        "JAN_KEYCLOAK_VERSION",
+        pattern=r"^[0-9]+(\.[0-9]+)+$",
+    )
+    management_port: Port = setting(
+        9000,
+        "Port of its management interface (health, metrics), for this machine alone.",
+        "KEYCLOAK_MANAGEMENT_PORT",
+    )
+    database_port: Port = setting(
+        8432,
+        "Port of the loopback on which the embedded PostgreSQL lets in the Keycloak that the server runs.",
+        "KEYCLOAK_DATABASE_PORT",
+    )
+    memory_mb: int = setting(
+        512, "Largest heap of its Java machine, in megabytes.", "KEYCLOAK_MEMORY_MB", ge=256
+    )
     realm: str = setting("jan", "Realm of the application.", "KEYCLOAK_REALM", min_length=1)
     base_url: HttpUrl = setting(
         "http://127.0.0.1:8085",
@@ -144,7 +173,7 @@ class KeycloakSettings(Section):
     )
     guest_role: str = setting("guest", "Role of guests.", "GUEST_ROLE")
     features: TextList = setting(
-        ("token-exchange", "preview"), "Features that a Keycloak container starts with.", "KEYCLOAK_FEATURES"
+        ("token-exchange",), "Further features that a Keycloak of ours starts with.", "KEYCLOAK_FEATURES"
     )
 
 

@@ -1,0 +1,166 @@
+"""`jan identity`: a Keycloak as the issuer of tokens: its installation, and its realm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jan_cli.commands.models import progress_bar, sentence
+from jan_cli.configuration import configuration
+from jan_cli.console import CommandError, invocation, note, print_json, print_table
+
+if TYPE_CHECKING:
+    from jan_server.identity.keycloak.drift import Change
+    from jan_server.identity.keycloak.realm_server import Administrator
+    from jan_server.settings.tree import Settings
+
+app = typer.Typer(
+    name="identity",
+    help="Install a Keycloak, set its realm up and keep it as the realm file says.",
+    epilog="Example: jan identity setup --dry-run",
+    no_args_is_help=True,
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("install")
+def install(
+    context: typer.Context,
+    version: Annotated[str | None, typer.Option(help="Version; the one of the settings by default.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="The distribution's zip file, instead of fetching it with Maven.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch a Keycloak distribution once, check it, and unpack it below the home folder.
+
+    Example: jan identity install
+    """
+    from jan_server.identity.keycloak.distribution import DistributionError
+    from jan_server.identity.keycloak.installation import install as install_keycloak
+    from jan_server.identity.keycloak.java import JavaMissingError, find_java
+
+    home = invocation(context).home
+    keycloak = configuration(home).settings.infrastructure.auth.keycloak
+    if file is not None and not file.is_file():
+        raise CommandError(f"--file: {file} is not there.", "Name the zip file of a Keycloak distribution.")
+    wanted = version or keycloak.version
+    try:
+        java = find_java()
+        with progress_bar(f"Fetching Keycloak {wanted}") as progress:
+            found = install_keycloak(home, wanted, archive=file, progress=progress)
+    except (DistributionError, JavaMissingError) as error:
+        raise CommandError(sentence(error.message), sentence(error.remedy)) from error
+    if as_json:
+        print_json({"version": found.version, "folder": str(found.folder), "java": java.version})
+        return
+    typer.echo(f"Keycloak {found.version} is in {found.folder}; Java {java.version} runs it.")
+    if wanted != keycloak.version:
+        note(f"To use it: jan config set infrastructure.auth.keycloak.version {wanted}")
+
+
+@app.command("setup")
+def setup(
+    context: typer.Context,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make the realm on Keycloak what the realm file says: settings, key, clients, scopes, roles, groups.
+
+    Run it again after every change of the settings; a second run changes nothing.
+
+    Example: jan identity setup --dry-run
+    """
+    from jan_server.identity.keycloak.setup import drift, set_up
+
+    settings = keycloak_settings(context)
+    with realm_failures():
+        administrator = _administrator(settings)
+        made = (
+            drift(settings, administrator)
+            if dry_run
+            else set_up(settings, administrator, told=lambda change: note(f"  {change}"))
+        )
+    if as_json:
+        print_json([_described(change) for change in made])
+    elif dry_run:
+        _print_changes(made)
+    elif made:
+        changes = "1 change was" if len(made) == 1 else f"{len(made)} changes were"
+        typer.echo(f"{changes} made.")
+    else:
+        typer.echo("The realm is as the realm file says; nothing was changed.")
+
+
+@app.command("diff")
+def diff(context: typer.Context, as_json: AsJson = False) -> None:
+    """Show where the realm on Keycloak and the realm file differ; the exit code is 1 when they do.
+
+    Example: jan identity diff --json
+    """
+    from jan_server.identity.keycloak.setup import drift
+
+    settings = keycloak_settings(context)
+    with realm_failures():
+        found = drift(settings, _administrator(settings))
+    if as_json:
+        print_json([_described(change) for change in found])
+    else:
+        _print_changes(found)
+    if found:
+        raise typer.Exit(1)
+
+
+def keycloak_settings(context: typer.Context) -> Settings:
+    """The settings, when they name a Keycloak.
+
+    Raises:
+        CommandError: The embedded issuer is in use.
+    """
+    settings = configuration(invocation(context).home).settings
+    if settings.identity.mode != "keycloak":
+        raise CommandError(
+            "The embedded issuer is in use; it follows the realm file by itself at every start.",
+            "For a Keycloak of its own: jan quickstart --identity keycloak",
+        )
+    return settings
+
+
+@contextmanager
+def realm_failures() -> Iterator[None]:
+    """Turn what Keycloak refuses into an error for people."""
+    from jan_server.identity.keycloak.realm_server import RealmServerError
+
+    try:
+        yield
+    except RealmServerError as error:
+        raise CommandError(
+            sentence(error.message), "Is it running, and are KEYCLOAK_ADMIN and its password right?"
+        ) from error
+    except ValueError as error:
+        raise CommandError(sentence(str(error))) from error
+
+
+def _administrator(settings: Settings) -> Administrator:
+    from jan_server.identity.keycloak.realm_server import Administrator
+
+    return Administrator.of(settings)
+
+
+def _described(change: Change) -> dict[str, str]:
+    return {"place": change.place, "wanted": change.wanted, "found": change.found}
+
+
+def _print_changes(changes: list[Change]) -> None:
+    if not changes:
+        typer.echo("The realm is as the realm file says.")
+        return
+    print_table(
+        ("PLACE", "KEYCLOAK HAS", "THE FILE SAYS"),
+        [(change.place, change.found or "nothing", change.wanted) for change in changes],
+    )
