@@ -227,7 +227,6 @@ def test_a_variable_of_the_environment_that_hides_an_answer_is_named(
         (("--yes", "--listen-address", "not an address"), "--listen-address: must be an IP address"),
         (("--yes", "--listen-address", "bogus.invalid"), "that can be resolved, but it is 'bogus.invalid'"),
         (("--yes", "--provider", "remote", "--remote-url", "api.example.com"), "must look like http://host"),
-        (("--yes", "--identity", "keycloak"), "needs the container mode"),
         ((), "nobody is there to answer"),
     ],
 )
