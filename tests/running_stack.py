@@ -66,7 +66,9 @@ class StackHome:
         command = [sys.executable, "-m", "jan_cli", "--home", str(self.home), *arguments]
         return subprocess.Popen(command, env=self.variables, text=True, **options)
 
-    def jan(self, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    def jan(
+        self, *arguments: str, given: str = "", seconds: float = COMMAND_SECONDS
+    ) -> subprocess.CompletedProcess[str]:
         """Run a `jan` command to its end."""
         command = [sys.executable, "-m", "jan_cli", "--home", str(self.home), *arguments]
         return subprocess.run(
@@ -75,7 +77,7 @@ class StackHome:
             input=given,
             capture_output=True,
             text=True,
-            timeout=COMMAND_SECONDS,
+            timeout=seconds,
             check=False,
         )
 
@@ -93,9 +95,9 @@ class StackHome:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
-    def must(self, *arguments: str) -> str:
+    def must(self, *arguments: str, seconds: float = COMMAND_SECONDS) -> str:
         """Run a `jan` command that must succeed, and give what it printed."""
-        done = self.jan(*arguments)
+        done = self.jan(*arguments, seconds=seconds)
         assert done.returncode == 0, f"jan {' '.join(arguments)}:\n{done.stdout}\n{done.stderr}"
         return done.stdout
 

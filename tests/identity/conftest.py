@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Callable, Iterator
 
@@ -10,7 +9,7 @@ import psycopg
 import pytest
 
 from tests.conftest import database_named
-from tests.identity.server import IdentityServer, User, real_keycloak, served, settings_for_tests
+from tests.identity.server import IdentityServer, User, given_keycloak, served, settings_for_tests
 
 
 @pytest.fixture(scope="session")
@@ -31,11 +30,9 @@ def embedded_server(
 @pytest.fixture(scope="session")
 def identity_server(request: pytest.FixtureRequest) -> IdentityServer:
     """The server under test; see `tests/identity/server.py` for pointing it elsewhere."""
-    if url := os.environ.get("JAN_TEST_KEYCLOAK_URL"):
-        user = os.environ.get("JAN_TEST_KEYCLOAK_ADMIN", "admin")
-        password = os.environ["JAN_TEST_KEYCLOAK_ADMIN_PASSWORD"]
-        settings = settings_for_tests(redirect_uris=("http://localhost:9999/exact",))
-        return real_keycloak(url, user, password, settings)
+    exact = ("http://localhost:9999/exact",)
+    if keycloak := given_keycloak(lambda _: settings_for_tests(redirect_uris=exact)):
+        return keycloak
     server: IdentityServer = request.getfixturevalue("embedded_server")
     return server
 

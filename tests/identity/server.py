@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import os
 import socket
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -204,6 +205,19 @@ def served(settings: Settings, database_url: str, home: Path) -> Iterator[Identi
     finally:
         server[0].should_exit = True
         thread.join(20)
+
+
+def given_keycloak(settings_at: Callable[[str], Settings]) -> IdentityServer | None:
+    """The Keycloak of JAN_TEST_KEYCLOAK_URL, its realm made anew; None when no such is named.
+
+    Args:
+        settings_at: The settings that fill in the realm file, by the address of the Keycloak.
+    """
+    url = os.environ.get("JAN_TEST_KEYCLOAK_URL", "").rstrip("/")
+    if not url:
+        return None
+    user = os.environ.get("JAN_TEST_KEYCLOAK_ADMIN", "admin")
+    return real_keycloak(url, user, os.environ["JAN_TEST_KEYCLOAK_ADMIN_PASSWORD"], settings_at(url))
 
 
 def real_keycloak(url: str, admin_user: str, admin_password: str, settings: Settings) -> IdentityServer:

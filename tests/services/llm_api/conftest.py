@@ -25,6 +25,7 @@ from jan_server.settings.tree import Settings, plain
 from tests.conftest import database_named
 from tests.doubles.keycloak import BACKEND_SECRET, Keycloak
 from tests.doubles.openai_upstream import OpenAIUpstream
+from tests.identity.server import given_keycloak
 from tests.services.llm_api.platform import Platform, free_socket, listening
 
 HEADER_SECRET = "the header secret of the test platform"
@@ -46,7 +47,10 @@ async def issuer_url(
     migrated_template: str,
     client: aiohttp.ClientSession,
 ) -> AsyncIterator[str]:
-    """The address of the platform's own identity server, which runs on a real socket."""
+    """The address of the platform's own identity server, which runs on a real socket, or of a Keycloak."""
+    if keycloak := given_keycloak(lambda url: settings_for(url)):
+        yield keycloak.url
+        return
     name = f"identity_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(f'create database "{name}" template "{migrated_template}"')
