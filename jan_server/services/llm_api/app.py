@@ -55,6 +55,7 @@ from jan_server.services.llm_api.routes import (
     messages,
     model_administration,
     model_prompt_templates,
+    model_routes,
     models,
     moderations,
     projects,
@@ -142,6 +143,7 @@ def add_routes(app: FastAPI) -> None:
     mount(app, models.router)
     mount(app, providers.router)
     mount(app, model_administration.router)
+    mount(app, model_routes.router)
     mount(app, user_administration.router)
     mount(app, group_administration.router)
     mount(app, feature_flags.router)
