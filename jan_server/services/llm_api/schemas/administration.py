@@ -146,6 +146,11 @@ class ProviderModelList(BaseModel):
 class CountedProviderInfo(ProviderInfo):
     """A provider with the number of its models."""
 
+    source: Literal["engine", "settings", "file", "api"] = Field(
+        description="Who looks after it; providers of `engine` and `settings` are changed in the settings."
+    )
+    api_key_hint: str = Field(description="The last characters of its key; empty without one.")
+    last_synced_at: int | None = Field(description="When it last listed its models, in Unix seconds.")
     model_count: int
     model_active_count: int
     total_models: int | None = Field(None, description="Only with `include_counts=true`.")
@@ -159,6 +164,30 @@ class RegisteredProviderInfo(CountedProviderInfo):
     """A new provider with the models that it offers."""
 
     models: list[ProviderModelInfo]
+
+
+class SyncedProviderInfo(CountedProviderInfo):
+    """A provider that was asked for its models."""
+
+    listed_models: int
+    added_models: int = Field(description="How many of them are new.")
+
+
+class EndpointCheckInfo(BaseModel):
+    """What came of asking one address of a provider."""
+
+    ok: bool
+    url: str
+    latency_ms: int = Field(description="How long the answer took, or how long it took to fail.")
+    models: int | None = Field(None, description="How many models it listed.")
+    message: str = Field(description="What is wrong; empty when it answered.")
+
+
+class ProviderCheck(BaseModel):
+    """Whether a provider answers."""
+
+    ok: bool = Field(description="Whether all of its addresses answered.")
+    endpoints: list[EndpointCheckInfo]
 
 
 class ProviderModelChanges(BaseModel):
@@ -247,6 +276,9 @@ class ProviderModelToggle(BaseModel):
 
     enable: bool
     provider_id: PlainText | None = None
+    provider_model_ids: list[PlainText] | None = Field(
+        None, max_length=MOST_EXCEPTED, description="Only these, by their ids (`pmdl_…`); all without it."
+    )
     except_models: ModelIds = []
 
 
