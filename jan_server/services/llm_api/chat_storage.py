@@ -1,35 +1,41 @@
 """The stored side of a chat: what a conversation gives to an exchange, and what it keeps of it.
 
-A conversation is read before the model is called and written in one transaction when the answer
-has ended; a new one comes into being with that transaction, so that a failed call leaves nothing
+A conversation is read before the model is called and written when the answer has ended, each in
+one statement; a new one comes into being with that statement, so that a failed call leaves nothing
 behind (contract/llm-api.md, section 7.8).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlmodel.ext.asyncio.session import AsyncSession
+import orjson
 
-from jan_server.http.ids import public_id
+from jan_server.database.engine import Database
+from jan_server.http.ids import is_public_id, public_id
+from jan_server.services.llm_api import exchange_statements
 from jan_server.services.llm_api.chat_answer import ChatAnswer
 from jan_server.services.llm_api.chat_history import Message, messages_of, new_messages, with_history
 from jan_server.services.llm_api.chat_request import ChatRequest, ConversationChoice
 from jan_server.services.llm_api.conversations import (
     MAIN,
     Conversation,
-    create_conversation,
-    find_conversation,
+    branch_name,
     retitle_conversation,
 )
-from jan_server.services.llm_api.item_content import Block, image_block, text_block, tool_calls_block
-from jan_server.services.llm_api.items import Item, NewItem, append_items, list_branch_items
+from jan_server.services.llm_api.item_content import (
+    Block,
+    blocks_text,
+    image_block,
+    text_block,
+    tool_calls_block,
+)
+from jan_server.services.llm_api.items import NewItem, stored_item
 from jan_server.services.llm_api.message_content import text_of
-from jan_server.services.llm_api.projects import project_instruction
-from jan_server.services.llm_api.refusals import Missing
+from jan_server.services.llm_api.refusals import Invalid, Missing
 from jan_server.services.llm_api.tables import now
 
 NEWEST_ITEMS = 1000
@@ -38,6 +44,32 @@ NEWEST_ITEMS = 1000
 TOOL_SERVER = "Jan MCP Server"
 
 Interruption = Literal["", "client_disconnected", "upstream_error"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredItem:
+    """What a chat has to know of a stored item; see `items.Item` for the whole of it."""
+
+    type: str
+    role: str | None
+    call_id: str | None
+    content_or_none: list[Block] | None
+    details_or_none: dict[str, Any] | None
+
+    @property
+    def content(self) -> list[Block]:
+        """The content blocks."""
+        return self.content_or_none or []
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """The further members."""
+        return self.details_or_none or {}
+
+    @property
+    def text(self) -> str:
+        """The text of all its blocks, joined by line breaks."""
+        return blocks_text(self.content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +95,7 @@ class Exchange:
     store: bool = True
     store_reasoning: bool = False
     conversation: Conversation | None = None
-    items: list[Item] = field(default_factory=list)
+    items: list[StoredItem] = field(default_factory=list)
     instruction: str | None = None
 
     @property
@@ -100,39 +132,49 @@ def new_exchange(user_id: int, request: ChatRequest, choice: ConversationChoice)
 
 
 async def begin_exchange(
-    session: AsyncSession, user_id: int, request: ChatRequest, choice: ConversationChoice
+    database: Database, user_id: int, request: ChatRequest, choice: ConversationChoice
 ) -> Exchange:
     """Read what the conversation of `choice` gives to the exchange.
 
     Raises:
+        Invalid: `choice.id` has not the form of a conversation id.
         Missing: The conversation is unknown or another user's, or it has no such branch.
     """
-    conversation = await find_conversation(session, user_id, choice.id)
+    if not is_public_id("conv", choice.id):
+        raise Invalid("invalid conversation ID", param="conversation")
+    branch = branch_name(choice.branch) if choice.branch else None
+    parameters = {"conv_id": choice.id, "user_id": user_id, "branch": branch, "newest": NEWEST_ITEMS}
+    row = await database.direct.fetch_row(exchange_statements.READ, parameters)
+    if row is None:
+        raise Missing("conversation not found", param="conversation")
+    *columns, has_branch, instruction, items = row
+    if not has_branch or (choice.branch and branch is None):
+        raise Missing("branch not found", param="branch")
     return Exchange(
         user_id,
         choice,
         request.messages,
-        conversation.public_id,
+        choice.id,
         request.store,
         request.store_reasoning,
-        conversation,
-        await list_branch_items(session, conversation, choice.branch, newest=NEWEST_ITEMS),
-        await project_instruction(session, conversation.project_id),
+        Conversation(*columns),
+        [StoredItem(*item) for item in items or ()],
+        instruction or None,
     )
 
 
 async def store_exchange(
-    session: AsyncSession,
+    database: Database,
     exchange: Exchange,
     answer: ChatAnswer,
     *,
     title: str | None = None,
     interruption: Interruption = "",
 ) -> None:
-    """Write an exchange into the open transaction.
+    """Write an exchange, all of it or nothing.
 
     Args:
-        session: The open transaction.
+        database: Where conversations are.
         exchange: As it began.
         answer: What the model said.
         title: The title that the conversation gets; None leaves it.
@@ -141,16 +183,76 @@ async def store_exchange(
     Raises:
         Missing: The conversation or its branch was deleted in the meantime.
     """
-    conversation = exchange.conversation or await create_conversation(
-        session, exchange.user_id, title=title, referrer=exchange.choice.referrer, conv_id=exchange.id
-    )
-    # A title that was cut is not the same once it is cleaned again.
-    if title is not None and title != conversation.title:
-        await retitle_conversation(session, conversation, title)
+    items: list[NewItem] = []
     if exchange.store:
         items = [item_of(message) for message in new_messages(exchange.items, exchange.own)]
         items += answer_items(answer, store_reasoning=exchange.store_reasoning, interruption=interruption)
-        await append_items(session, conversation, items, branch=exchange.choice.branch)
+    if exchange.conversation is None:
+        await _begin_conversation(database, exchange, items, title)
+    elif items:
+        await _append(database, exchange.conversation, exchange.choice.branch, items, title)
+    # A title that was cut is not the same once it is cleaned again.
+    elif title is not None and title != exchange.title:
+        async with database.session() as session:
+            await retitle_conversation(session, exchange.conversation, title)
+
+
+async def _begin_conversation(
+    database: Database, exchange: Exchange, items: Sequence[NewItem], title: str | None
+) -> None:
+    parameters = {
+        "conv_id": exchange.id,
+        "user_id": exchange.user_id,
+        "title": title,
+        "referrer": exchange.choice.referrer,
+        "count": len(items),
+        "items": _rows(items),
+    }
+    await database.direct.fetch_row(exchange_statements.BEGIN, parameters)
+
+
+async def _append(
+    database: Database,
+    conversation: Conversation,
+    branch: str | None,
+    items: Sequence[NewItem],
+    title: str | None,
+) -> None:
+    parameters = {
+        "conversation": conversation.id,
+        "branch": branch_name(branch) if branch else None,
+        "title": title,
+        "count": len(items),
+        "items": _rows(items),
+    }
+    # A branch that was renamed while this waited for its turn is found at the second look.
+    for _ in range(2):
+        if await database.direct.fetch_row(exchange_statements.APPEND, parameters) is not None:
+            return
+    raise Missing("the conversation or its branch was deleted meanwhile", param="conversation")
+
+
+def _rows(items: Sequence[NewItem]) -> str:
+    """Items as the statements take them: a JSON array of rows, numbered from 1."""
+    return orjson.dumps([_row(item, number) for number, item in enumerate(items, start=1)]).decode()
+
+
+def _row(item: NewItem, number: int) -> dict[str, Any]:
+    stored = stored_item(item, MAIN, number)
+    return {
+        "public_id": stored.public_id,
+        "sequence_number": stored.sequence_number,
+        "type": stored.type,
+        "role": stored.role,
+        "status": stored.status,
+        "call_id": stored.call_id,
+        # JSON within JSON: it goes through as it is.
+        "content_json": stored.content_json and orjson.Fragment(stored.content_json),
+        "details_json": stored.details_json and orjson.Fragment(stored.details_json),
+        "created_at": stored.created_at,
+        "completed_at": stored.completed_at,
+        "incomplete_at": stored.incomplete_at,
+    }
 
 
 def item_of(message: Message) -> NewItem:

@@ -41,12 +41,12 @@ class ExchangeWriter:
         """The exchange that a request is part of.
 
         Raises:
+            Invalid: The id has not the form of one.
             Missing: The conversation is unknown or another user's, or it has no such branch.
         """
         if not choice.id:
             return new_exchange(user_id, request, choice)
-        async with self._database.session() as session:
-            return await begin_exchange(session, user_id, request, choice)
+        return await begin_exchange(self._database, user_id, request, choice)
 
     async def store(
         self, exchange: Exchange, model: OfferedModel, answer: ChatAnswer, interruption: Interruption = ""
@@ -84,8 +84,7 @@ class ExchangeWriter:
     ) -> str | None:
         title = await self._new_title(exchange, model, answer, interruption)
         try:
-            async with self._database.session() as session:
-                await store_exchange(session, exchange, answer, title=title, interruption=interruption)
+            await store_exchange(self._database, exchange, answer, title=title, interruption=interruption)
         except Missing as failure:
             # Deleted while the model spoke: the answer is still the caller's.
             logger.info("an answer was not stored: %s", failure.message)
