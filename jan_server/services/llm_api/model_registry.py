@@ -1,7 +1,7 @@
 """The models of this moment, kept in the process and told by PostgreSQL when they change.
 
 The hot path looks models up here and never asks the database. A trigger notifies every
-listening process of each change to providers, catalogues and models, whoever made it.
+listening process of each change to providers, catalogues, models and routes, whoever made it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from typing import Any
 from sqlmodel import col, select
 
 from jan_server.database.engine import Database
-from jan_server.inference.provider import Endpoint, Timeouts
+from jan_server.inference.provider import ConcurrencyLimit, Endpoint, Timeouts
 from jan_server.inference.provider import Provider as UpstreamProvider
-from jan_server.services.llm_api.models import ModelTable, OfferedModel, price_of
+from jan_server.services.llm_api.models import ModelTable, OfferedModel, RouteDescription, price_of
 from jan_server.services.llm_api.notices import hearing
 from jan_server.services.llm_api.prices import pricing_of
 from jan_server.services.llm_api.provider_secrets import ProviderSecrets, UnreadableKey
 from jan_server.services.llm_api.providers import TOOL_SUPPORT, is_true
 from jan_server.services.llm_api.tables.model import ModelCatalog, ProviderModel
+from jan_server.services.llm_api.tables.model_route import ModelRoute
 from jan_server.services.llm_api.tables.provider import Provider
 
 logger = logging.getLogger("jan.llm-api.models")
@@ -62,6 +63,11 @@ _ACTIVE_MODELS = (
         col(ProviderModel.deleted_at).is_(None),
     )
     .order_by(col(ProviderModel.id))
+)
+_ACTIVE_ROUTES = (
+    select(ModelRoute)
+    .where(col(ModelRoute.active), col(ModelRoute.deleted_at).is_(None))
+    .order_by(col(ModelRoute.id))
 )
 
 
@@ -102,14 +108,16 @@ class ModelRegistry:
             async with self._database.session() as session:
                 providers = [self.active(row) for row in await session.exec(_ACTIVE_PROVIDERS)]
                 rows: list[_Row] = [(row[0], row[1]) for row in await session.exec(_ACTIVE_MODELS)]
+                routes = [_described(row) for row in await session.exec(_ACTIVE_ROUTES)]
             by_key = {provider.row.id: provider for provider in providers}
             self.providers = tuple(providers)
-            self.table = ModelTable(
+            offered = [
                 _offered(model, catalog, by_key[model.provider_id])
                 for model, catalog in rows
                 if model.provider_id in by_key
                 and (catalog is None or (catalog.active and catalog.deleted_at is None))
-            )
+            ]
+            self.table = ModelTable(offered, routes)
 
     def active(self, row: Provider) -> ActiveProvider:
         """A provider's row as the inference client takes it, its key decrypted."""
@@ -136,8 +144,32 @@ class ModelRegistry:
             timeouts=self._timeouts,
             prompted_tools=not is_true(row.details, TOOL_SUPPORT, default=True),
             supervised=row.source == "engine" and row.kind == "jan",
+            limit=_limit(row),
         )
         return ActiveProvider(row, upstream, problem)
+
+
+def _limit(row: Provider) -> ConcurrencyLimit | None:
+    if row.max_concurrent_requests is None:
+        return None
+    return ConcurrencyLimit(row.max_concurrent_requests, row.max_queued_requests, row.queue_timeout_seconds)
+
+
+def _described(row: ModelRoute) -> RouteDescription:
+    return RouteDescription(
+        name=row.name,
+        targets=tuple(
+            (
+                target["model"],
+                target.get("provider_id") or "",
+                target.get("weight", 1),
+                target.get("priority", 0),
+            )
+            for target in row.targets
+        ),
+        fallback_on=frozenset(row.fallback_on),
+        created=int(row.created_at.timestamp()),
+    )
 
 
 def _offered(model: ProviderModel, catalog: ModelCatalog | None, provider: ActiveProvider) -> OfferedModel:
