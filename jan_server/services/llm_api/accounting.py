@@ -64,7 +64,8 @@ class MeteredCall:
     """One call of a model, from before it is sent until its end is known.
 
     Use it as a context manager around the call: leaving it early counts as the failure that it
-    was. Only the first end counts.
+    was. Only the first end counts. A request that is tried with several models is one call for each;
+    `earlier` is then the one before.
 
     Raises:
         ApiError: The caller's limits do not let the call through.
@@ -98,6 +99,7 @@ class MeteredCall:
         stream: bool = False,
         conversation_id: str | None = None,
         project_id: str | None = None,
+        earlier: MeteredCall | None = None,
     ) -> None:
         self.finished = False
         self._accounting = accounting
@@ -108,8 +110,12 @@ class MeteredCall:
         self._stream = stream
         self._conversation_id = conversation_id
         self._project_id = project_id
-        if accounting.spending is not None:
-            project = accounting.spending.admit(user_id, key_id, model)
+        if earlier is not None:
+            # The same request, at another model: it was let through and counted already.
+            self._project_id = earlier._project_id
+        elif accounting.spending is not None:
+            # Limits know models by the name that the caller sent.
+            project = accounting.spending.admit(user_id, key_id, model.asked or model)
             self._project_id = project_id or project
         self._started = time.perf_counter()
         self._first: float | None = None

@@ -128,8 +128,17 @@ class Routing:
         return ordered + resting
 
 
-async def first_answer(candidates: Candidates, ask: Callable[[OfferedModel], Awaitable[Result]]) -> Result:
+async def first_answer(
+    candidates: Candidates,
+    ask: Callable[[OfferedModel], Awaitable[Result]],
+    again: Callable[[], bool] = lambda: True,
+) -> Result:
     """What the first candidate answers that does not fail.
+
+    Args:
+        candidates: The models.
+        ask: Calls one.
+        again: Whether the request can still be sent a second time.
 
     Raises:
         UpstreamError: The last failure.
@@ -139,4 +148,6 @@ async def first_answer(candidates: Candidates, ask: Callable[[OfferedModel], Awa
         try:
             return await ask(model)
         except UpstreamError as failure:
+            if not again():
+                raise
             model = candidates.next(failure)

@@ -35,6 +35,7 @@ from jan_server.services.llm_api.provider_secrets import ProviderSecrets
 from jan_server.services.llm_api.readiness import Finding, Probe
 from jan_server.services.llm_api.response_cache import ResponseCache
 from jan_server.services.llm_api.routed_call import ModelCalls
+from jan_server.services.llm_api.routing import Routing
 from jan_server.services.llm_api.sync import ModelSync
 from jan_server.services.llm_api.title_writer import TitleWriter
 from jan_server.settings.home import JanHome
@@ -104,6 +105,7 @@ def make_serving(settings: Settings, database: Database, client: aiohttp.ClientS
         ),
     )
     sync = ModelSync(database, upstream, registry)
+    routing = Routing(registry, sync, upstream.selector)
     titles = None
     if own.conversations.title_generation_enabled:
         titles = TitleWriter(registry, upstream, own.conversations.title_generation_model_id)
@@ -118,6 +120,7 @@ def make_serving(settings: Settings, database: Database, client: aiohttp.ClientS
         upstream,
         exchanges,
         accounting,
+        routing,
         ask_usage=own.usage.ask_in_streams,
         prompts=prompts,
         cache=ResponseCache(own.response_cache_mb * MEGABYTE),
@@ -125,7 +128,7 @@ def make_serving(settings: Settings, database: Database, client: aiohttp.ClientS
         stream_seconds=own.stream_timeout.total_seconds(),
     )
     calls = ModelCalls(
-        registry, sync, upstream, accounting, stream_seconds=own.stream_timeout.total_seconds()
+        registry, sync, upstream, accounting, routing, stream_seconds=own.stream_timeout.total_seconds()
     )
     fetcher = GuardedFetcher(settings.server.fetch_allowed_networks)
     media = MediaClient(

@@ -44,9 +44,16 @@ class TitleWriter:
         self._upstream = upstream
         self._model_id = model_id
 
+    def _writer(self, chat_model: OfferedModel) -> OfferedModel:
+        """The model that writes; of a route its first one, for a title is not worth a second try."""
+        found = self._registry.table.find(self._model_id)
+        if found is not None and found.route is not None:
+            found = found.route.targets[0].model if found.route.targets else None
+        return found or chat_model
+
     async def write(self, chat_model: OfferedModel, messages: Sequence[Message], answer: ChatAnswer) -> str:
         """A cleaned title; empty when the model failed or said nothing usable."""
-        model = self._registry.table.find(self._model_id) or chat_model
+        model = self._writer(chat_model)
         said = [f"{message['role']}: {text_of(message.get('content'))}" for message in messages]
         said.append(f"assistant: {answer.text}")
         body = {
