@@ -19,7 +19,11 @@ from jan_server.inference.engines.wordllama import WordLlamaEmbedder
 from jan_server.inference.provider import Timeouts
 from jan_server.services.llm_api.accounting import Accounting
 from jan_server.services.llm_api.background import once_reachable
-from jan_server.services.llm_api.bootstrap import bootstrap_providers, described_providers
+from jan_server.services.llm_api.bootstrap import (
+    bootstrap_providers,
+    described_providers,
+    settings_routes,
+)
 from jan_server.services.llm_api.chat import Chat
 from jan_server.services.llm_api.embeddings import Embeddings
 from jan_server.services.llm_api.exchange_writer import ExchangeWriter
@@ -179,13 +183,13 @@ async def open_serving(
 
     Raises:
         ProviderFileError: The provider file is named but not usable.
-        Invalid: A provider of the settings is not usable.
+        Invalid: A provider or a route of the settings is not usable.
     """
     own = settings.services.llm_api
-    specs = described_providers(settings, home)
+    specs, routes = described_providers(settings, home), settings_routes(settings)
 
     async def begin() -> None:
-        await bootstrap_providers(database, specs, serving.secrets)
+        await bootstrap_providers(database, specs, serving.secrets, routes)
         await serving.registry.refresh()
         if serving.prompts is not None:
             await serving.prompts.registry.refresh()

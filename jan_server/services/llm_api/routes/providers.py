@@ -104,6 +104,7 @@ async def register(opened: Open, body: Annotated[NewProvider, Depends(body_of(Ne
         details={AUTO_ENABLE: "true", **(body.metadata or {})},
         default_image_generate=bool(body.default_provider_image_generate),
         default_image_edit=bool(body.default_provider_image_edit),
+        **body.limits,
     )
     async with opened.database.session() as session:
         await refuse_second_of_kind(session, spec.kind)
@@ -216,6 +217,7 @@ def _columns(body: ProviderChanges) -> Mapping[str, Any]:
     )
     if body.name is not None:
         given["display_name"] = body.name
+    given |= body.limits
     if body.metadata is not None:
         given["details"] = body.metadata
     if body.addresses is not None:

@@ -12,6 +12,8 @@ from jan_server.services.llm_api.schemas.models import CatalogInfo, ProviderInfo
 from jan_server.services.llm_api.schemas.plain_text import PlainText
 
 MOST_EXCEPTED = 1000
+MOST_REQUESTS = 1_000_000
+LONGEST_WAIT_SECONDS = 3600
 
 Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255, pattern=r"^[^\x00]*$")
@@ -45,6 +47,33 @@ class ProviderChanges(BaseModel):
     active: bool | None = None
     default_provider_image_generate: bool | None = None
     default_provider_image_edit: bool | None = None
+    max_concurrent_requests: int | None = Field(
+        None,
+        ge=1,
+        le=MOST_REQUESTS,
+        description="How many requests it gets at a time from one process, streams included; null for any "
+        "number.",
+    )
+    max_queued_requests: int | None = Field(
+        None,
+        ge=0,
+        le=MOST_REQUESTS,
+        description="How many requests wait for a place at the most, 100 by default; further ones get 429.",
+    )
+    queue_timeout_seconds: float | None = Field(
+        None,
+        gt=0,
+        le=LONGEST_WAIT_SECONDS,
+        allow_inf_nan=False,
+        description="How long a request waits, 30 seconds by default; then it gets 429.",
+    )
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """The given limits by the names of their columns; a null takes the first one away."""
+        names = ("max_concurrent_requests", "max_queued_requests", "queue_timeout_seconds")
+        given = {name: getattr(self, name) for name in names if name in self.model_fields_set}
+        return {name: value for name, value in given.items() if value is not None or name == names[0]}
 
     @property
     def addresses(self) -> Any:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 
 from jan_server.settings.tree.fields import (
     Duration,
@@ -164,6 +164,31 @@ class UsageOptions(Section):
     )
 
 
+class RouteTarget(Section):
+    """One model behind a route."""
+
+    model: str = Field(description="A model id, or the provider's own id; never another route.", min_length=1)
+    provider: str = setting("", "Name or id of its provider; empty for the one that answers for the model's id.")
+    weight: int = setting(
+        1, "Its share of the requests among the targets of its priority.", ge=0, le=1_000_000
+    )
+    priority: int = setting(0, "The lowest number is asked first.", ge=0, le=2**31 - 1)
+
+
+class ModelRoute(Section):
+    """A name that leads to models: an alias, a weighted group, or models with fallbacks."""
+
+    name: str = Field(description="What clients send as model.", min_length=1, max_length=255)
+    description: str = setting("", "What people should know about it.", max_length=4096)
+    targets: tuple[RouteTarget, ...] = Field(
+        description="The models, each with model, provider, weight and priority.", min_length=1, max_length=100
+    )
+    fallback_on: tuple[Literal["error", "timeout", "rate_limit", "context_overflow"], ...] = setting(
+        ("error", "timeout", "rate_limit", "context_overflow"), "Failures for which the next model is asked."
+    )
+    active: bool = setting(True, "Whether it is used.")
+
+
 class LlmApi(Section):
     """llm-api: chat, models, conversations, log-in."""
 
@@ -211,6 +236,11 @@ class LlmApi(Section):
     )
     model_sync_interval_minutes: int = setting(
         60, "Minutes between two such rounds.", "MODEL_SYNC_INTERVAL_MINUTES", ge=1
+    )
+    model_routes: Annotated[tuple[ModelRoute, ...], BeforeValidator(json_text)] = setting(
+        (),
+        "Names that lead to models, each with name and targets; as a variable, a JSON list.",
+        "JAN_MODEL_ROUTES",
     )
     prompt_orchestration: PromptOrchestration = PromptOrchestration()
     memory: MemoryClient = MemoryClient()
