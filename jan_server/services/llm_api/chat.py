@@ -43,7 +43,7 @@ from jan_server.services.llm_api.models import JAN_KIND, OfferedModel
 from jan_server.services.llm_api.prompt_modules import NOT_APPLIED
 from jan_server.services.llm_api.prompt_orchestration import PromptOrchestration
 from jan_server.services.llm_api.refusals import Invalid
-from jan_server.services.llm_api.response_cache import ResponseCache
+from jan_server.services.llm_api.response_cache import CacheWish, ResponseCache
 from jan_server.services.llm_api.routing import Candidates, Routing
 from jan_server.services.llm_api.sync import ModelSync
 from jan_server.services.llm_api.token_counts import StreamCounter, TokenCounts, ask_usage, told_counts
@@ -158,6 +158,7 @@ class Chat:
         ask_usage: Whether providers are asked for the usage of streams whose callers do not ask.
         prompts: Adds what prompt modules have to say; None where none may.
         cache: Keeps answers for those who ask for it.
+        key_cache: What an API key says about the cache, for requests that say nothing.
         user_tokens: The longest last user message, in estimated tokens; 0 for no limit.
         stream_seconds: How long a streamed answer may take.
     """
@@ -174,6 +175,7 @@ class Chat:
         ask_usage: bool = True,
         prompts: PromptOrchestration | None = None,
         cache: ResponseCache | None = None,
+        key_cache: Callable[[str], CacheWish | None] = lambda _: None,
         user_tokens: int = 0,
         stream_seconds: float = 600.0,
     ) -> None:
@@ -186,6 +188,7 @@ class Chat:
         self._ask_usage = ask_usage
         self._prompts = prompts
         self._cache = cache
+        self._key_cache = key_cache
         self._user_tokens = user_tokens
         self._stream_seconds = stream_seconds
 
@@ -209,7 +212,7 @@ class Chat:
         own = request.messages
         exchange = None
         if request.conversation is not None:
-            exchange = await self._writer.begin(user_id, request, request.conversation)
+            exchange = await self._writer.begin(user_id, request, request.conversation, key_id=key_id)
             request.messages = exchange.messages()
         has_history = request.messages is not own
         model = await self._choose(request)
@@ -272,7 +275,7 @@ class Chat:
             earlier=earlier,
         )
         body, tools = _upstream_body(request, model)
-        cache_key, kept = self._kept(request, user_id, model, body)
+        cache_key, kept = self._kept(request, user_id, key_id, model, body)
         return ChatCall(
             request,
             model,
@@ -288,12 +291,12 @@ class Chat:
         )
 
     def _kept(
-        self, request: ChatRequest, user_id: int, model: OfferedModel, body: bytes
+        self, request: ChatRequest, user_id: int, key_id: str, model: OfferedModel, body: bytes
     ) -> tuple[bytes, bytes | None]:
         """Where the answer is kept, empty for nowhere, and the answer itself when there is one."""
-        wish = request.cache
+        wish = request.cache or self._key_cache(key_id)
         # An exchange of a conversation is written, which an answer from memory would not be.
-        if wish is None or self._cache is None or request.conversation is not None:
+        if wish is None or not wish.ttl or self._cache is None or request.conversation is not None:
             return b"", None
         key = self._cache.key(wish, user_id, model.key, body)
         return key, self._cache.find(key, wish)

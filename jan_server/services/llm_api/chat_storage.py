@@ -86,6 +86,7 @@ class Exchange:
         conversation: The conversation as it was read; None when it is to be made.
         items: The newest items of the branch, in their order.
         instruction: The instruction of the conversation's project, if it has one.
+        key_id: The API key of the caller; empty for a token.
     """
 
     user_id: int
@@ -97,6 +98,7 @@ class Exchange:
     conversation: Conversation | None = None
     items: list[StoredItem] = field(default_factory=list)
     instruction: str | None = None
+    key_id: str = ""
 
     @property
     def title(self) -> str | None:

@@ -16,6 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from jan_server.database.statements import execute
 from jan_server.http.ids import is_public_id, public_id
 from jan_server.http.pagination import PageRequest
+from jan_server.services.llm_api.metrics import CONVERSATIONS_CREATED
 from jan_server.services.llm_api.pages import Page, read_page
 from jan_server.services.llm_api.projects import find_project
 from jan_server.services.llm_api.refusals import Invalid, Missing
@@ -233,6 +234,7 @@ async def create_conversation(
         "new_project_public_id": project.public_id if project else None,
     }
     row = (await execute(session, _CREATE, values)).one()
+    CONVERSATIONS_CREATED.inc()
     return Conversation(*row)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +26,7 @@ from jan_server.services.llm_api.providers import TOOL_SUPPORT, is_true
 from jan_server.services.llm_api.tables.model import ModelCatalog, ProviderModel
 from jan_server.services.llm_api.tables.model_route import ModelRoute
 from jan_server.services.llm_api.tables.provider import Provider
+from jan_server.services.llm_api.usage_limits import may_call
 
 logger = logging.getLogger("jan.llm-api.models")
 
@@ -78,18 +79,30 @@ class ModelRegistry:
         database: Where providers and models are stored.
         secrets: Decrypts the providers' keys.
         timeouts: How long providers may take.
+        allowed: Patterns of the models that are offered to anybody at all; None for all.
+        denied: Patterns of the models that are offered to nobody.
 
     Attributes:
         table: The models of this moment.
         providers: The active providers, whether they offer models or not.
     """
 
-    def __init__(self, database: Database, secrets: ProviderSecrets, timeouts: Timeouts) -> None:
+    def __init__(
+        self,
+        database: Database,
+        secrets: ProviderSecrets,
+        timeouts: Timeouts,
+        *,
+        allowed: Sequence[str] | None = None,
+        denied: Sequence[str] = (),
+    ) -> None:
         self.table = ModelTable()
         self.providers: tuple[ActiveProvider, ...] = ()
         self._database = database
         self._secrets = secrets
         self._timeouts = timeouts
+        self._allowed = allowed
+        self._denied = denied
         self._reading = asyncio.Lock()
 
     def open(self) -> AbstractAsyncContextManager[None]:
@@ -116,6 +129,9 @@ class ModelRegistry:
                 for model, catalog in rows
                 if model.provider_id in by_key
                 and (catalog is None or (catalog.active and catalog.deleted_at is None))
+                and may_call(
+                    (model.model_public_id, model.provider_original_model_id), self._allowed, self._denied
+                )
             ]
             self.table = ModelTable(offered, routes)
 

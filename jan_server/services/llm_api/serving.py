@@ -107,17 +107,19 @@ def make_serving(settings: Settings, database: Database, client: aiohttp.ClientS
             idle=timeouts.idle.total_seconds(),
             answer=own.stream_timeout.total_seconds(),
         ),
+        allowed=own.allowed_models or None,
+        denied=own.denied_models,
     )
     sync = ModelSync(database, upstream, registry)
     routing = Routing(registry, sync, upstream.selector)
-    titles = None
-    if own.conversations.title_generation_enabled:
-        titles = TitleWriter(registry, upstream, own.conversations.title_generation_model_id)
-    exchanges = ExchangeWriter(database, titles)
     prompts = make_prompts(settings, database)
     limits = LimitEnforcement(database)
     prices = Prices({model_id: price.model_dump() for model_id, price in own.usage.prices.items()})
     accounting = Accounting(database, prices, limits)
+    titles = None
+    if own.conversations.title_generation_enabled:
+        titles = TitleWriter(registry, upstream, accounting, own.conversations.title_generation_model_id)
+    exchanges = ExchangeWriter(database, titles)
     chat = Chat(
         registry,
         sync,
@@ -128,6 +130,7 @@ def make_serving(settings: Settings, database: Database, client: aiohttp.ClientS
         ask_usage=own.usage.ask_in_streams,
         prompts=prompts,
         cache=ResponseCache(own.response_cache_mb * MEGABYTE),
+        key_cache=limits.cache_wish,
         user_tokens=own.max_user_message_tokens,
         stream_seconds=own.stream_timeout.total_seconds(),
     )

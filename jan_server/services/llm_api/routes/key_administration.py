@@ -40,6 +40,7 @@ from jan_server.services.llm_api.usage_limits import (
     UsageLimits,
     find_limits,
     key_subject,
+    lock_limits,
     store_limits,
     user_subject,
 )
@@ -111,10 +112,10 @@ async def create(
 
 @router.patch(
     "/api-keys/{key_id}",
-    summary="Rename anybody's API key, or change its limits",
+    summary="Rename anybody's API key, or change its limits or its end",
     openapi_extra=documented(ApiKeyChanges),
     response_model_exclude_none=True,
-    responses=errors(404),
+    responses=errors(404, 409),
 )
 async def change(
     opened: Open,
@@ -127,7 +128,7 @@ async def change(
     async with opened.database.session() as session:
         key = await find_key(session, key_id_of(key_id))
         user = await find_owner(session, str(key.user_id))
-        limits = await change_key(session, key, body, managed=True)
+        limits = await change_key(session, key, body, rules=key_rules(opened), managed=True)
     await opened.serving.limits.adopt(key_subject(key.id), limits)
     return OwnedApiKeyInfo(**owned_members(key, user, limits))
 
@@ -178,8 +179,7 @@ async def limit_user(
     async with opened.database.session() as session:
         found = await find_owner(session, _named(user))
         subject = user_subject(found.id or 0)
-        limits = (await find_limits(session, [subject])).get(subject, NO_LIMITS)
-        limits = body.applied(limits, managed=False)
+        limits = body.applied(await lock_limits(session, subject), managed=False)
         await store_limits(session, subject, limits)
     await opened.serving.limits.adopt(subject, limits)
     return UserLimitsInfo(user_id=found.id or 0, **limits_members(limits))

@@ -231,6 +231,14 @@ class LlmApi(Section):
         "JAN_MAX_USER_MESSAGE_TOKENS",
         ge=0,
     )
+    allowed_models: TextList = setting(
+        (),
+        "Patterns of the models that are offered at all, such as `openai/*`; empty for all of them.",
+        "JAN_ALLOWED_MODELS",
+    )
+    denied_models: TextList = setting(
+        (), "Patterns of the models that are offered to nobody, allowed or not.", "JAN_DENIED_MODELS"
+    )
     model_sync_enabled: bool = setting(
         True, "Whether providers are asked for their models regularly.", "MODEL_SYNC_ENABLED"
     )
