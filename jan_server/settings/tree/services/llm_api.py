@@ -168,7 +168,9 @@ class RouteTarget(Section):
     """One model behind a route."""
 
     model: str = Field(description="A model id, or the provider's own id; never another route.", min_length=1)
-    provider: str = setting("", "Name or id of its provider; empty for the one that answers for the model's id.")
+    provider: str = setting(
+        "", "Name or id of its provider; empty for the one that answers for the model's id."
+    )
     weight: int = setting(
         1, "Its share of the requests among the targets of its priority.", ge=0, le=1_000_000
     )
@@ -181,7 +183,9 @@ class ModelRoute(Section):
     name: str = Field(description="What clients send as model.", min_length=1, max_length=255)
     description: str = setting("", "What people should know about it.", max_length=4096)
     targets: tuple[RouteTarget, ...] = Field(
-        description="The models, each with model, provider, weight and priority.", min_length=1, max_length=100
+        description="The models, each with model, provider, weight and priority.",
+        min_length=1,
+        max_length=100,
     )
     fallback_on: tuple[Literal["error", "timeout", "rate_limit", "context_overflow"], ...] = setting(
         ("error", "timeout", "rate_limit", "context_overflow"), "Failures for which the next model is asked."
