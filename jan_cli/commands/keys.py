@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from jan_cli.configuration import existing_configuration
-from jan_cli.console import CommandError, confirm, invocation, note, print_json, print_table
-
-if TYPE_CHECKING:
-    from jan_cli.admin_api import AdminApi
+from jan_cli.admin_api import AdminApi, admin_api, only, report
+from jan_cli.console import CommandError, confirm_or_decline, note, print_json, print_table
+from jan_cli.options import AsJson, Yes, cleared
 
 app = typer.Typer(
     name="keys",
@@ -28,9 +26,7 @@ LIMITS = (
     "budget_usd",
     "budget_tokens",
 )
-KEYS_A_CALL = 500
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Key = Annotated[
     str, typer.Argument(metavar="KEY", help="The id of a key, or its name where only one has it.")
 ]
@@ -129,14 +125,9 @@ def limit(
     if (key is None) == (user is None):
         raise CommandError("Give either a KEY or --user.", exit_code=2)
     body: dict[str, Any] = {}
-    for name in clear or ():
-        if name not in (*LIMITS, "all"):
-            raise CommandError(
-                f"--clear does not know {name!r}.", f"It takes {', '.join(LIMITS)} or all.", exit_code=2
-            )
-        # A user counts for no project.
-        names = [each for each in LIMITS if key is not None or each != "project_id"]
-        body |= dict.fromkeys(names if name == "all" else [name])
+    # A user counts for no project.
+    limited = tuple(each for each in LIMITS if key is not None or each != "project_id")
+    body |= dict.fromkeys(cleared(clear, limited))
     body |= given_limits(models, requests, tokens, budget_usd, budget_tokens, period, project)
     if not body:
         raise CommandError("No limit is given.", "See: jan keys limit --help", exit_code=2)
@@ -145,17 +136,15 @@ def limit(
         changed = api.call("PATCH", "user-limits", user, body=body)
     else:
         changed = api.call("PATCH", "api-keys", find_key(api, str(key))["id"], body=body)
-    if as_json:
-        print_json(changed)
-    else:
-        note(f"{user or changed['name']}: {limits_of(changed) or 'no limits'}")
+    done = f"{user or changed['name']}: {limits_of(changed) or 'no limits'}"
+    report(changed, done, as_json=as_json)
 
 
 @app.command("revoke")
 def revoke(
     context: typer.Context,
     key: Key,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Make a key useless for good.
 
@@ -163,27 +152,15 @@ def revoke(
     """
     api = admin_api(context)
     found = find_key(api, key)
-    if confirm(f"Revoke the key {found['name']} of {owner_of(found)}?", yes=yes):
-        api.call("DELETE", "api-keys", found["id"])
-        note(f"{found['name']} was revoked.")
-
-
-def admin_api(context: typer.Context) -> AdminApi:
-    """The platform's admin API."""
-    from jan_cli.admin_api import AdminApi
-
-    return AdminApi(existing_configuration(invocation(context).home).settings)
+    question = f"Revoke the key {found['name']} of {owner_of(found)}?"
+    confirm_or_decline(question, yes=yes, declined="No key was revoked.")
+    api.call("DELETE", "api-keys", found["id"])
+    note(f"{found['name']} was revoked.")
 
 
 def all_keys(api: AdminApi, owner: str | None = None) -> list[dict[str, Any]]:
     """Every key, however many there are."""
-    keys: list[dict[str, Any]] = []
-    while True:
-        query = {"owner": owner, "limit": KEYS_A_CALL, "offset": len(keys)}
-        page = api.call("GET", "api-keys", query=query)
-        keys += page["items"]
-        if not page["items"] or len(keys) >= page["total"]:
-            return keys
+    return api.all_rows("api-keys", query={"owner": owner}, member="items")
 
 
 def find_key(api: AdminApi, named: str) -> dict[str, Any]:
@@ -195,11 +172,7 @@ def find_key(api: AdminApi, named: str) -> dict[str, Any]:
     keys = all_keys(api)
     found = [key for key in keys if key["id"] == named.lower()]
     found = found or [key for key in keys if key["name"] == named and key["status"] == "active"]
-    if not found:
-        raise CommandError(f"There is no key {named!r}.", "See: jan keys list")
-    if len(found) > 1:
-        raise CommandError(f"{len(found)} keys are called {named!r}.", "Give the id: jan keys list")
-    return found[0]
+    return only(found, "key", named, label=lambda key: key["id"], see="jan keys list")
 
 
 def given_limits(

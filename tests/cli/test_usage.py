@@ -128,7 +128,8 @@ async def test_days_can_be_chosen(jan: Jan) -> None:
     [
         (("--by", "moon"), "It takes day, user"),
         (("--json", "--csv"), "exclude one another"),
-        (("--key", "mine"), "key_id must be the id of an API key"),
+        (("--key", "mine"), "There is no key 'mine'"),
+        (("--user", "nobody"), "nobody who ever used the LLM API is called nobody"),
     ],
 )
 async def test_what_cannot_be_done_is_said(jan: Jan, arguments: tuple[str, ...], words: str) -> None:
