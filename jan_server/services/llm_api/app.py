@@ -14,13 +14,13 @@ from jan_server.authentication.identity_header import IdentitySigner
 from jan_server.authentication.jwks import KeySet
 from jan_server.authentication.verifier import TokenRules, TokenVerifier
 from jan_server.database.engine import Database
-from jan_server.http.api_document import install_credentials, show_credentials, with_credentials
+from jan_server.http.api_document import show_credentials, with_credentials
 from jan_server.http.client_address import parse_networks
 from jan_server.http.context import ServiceContext
 from jan_server.http.edge import create_service_app
 from jan_server.http.fast_route import Endpoint, add_fast_route
 from jan_server.services.llm_api.accounts import Accounts
-from jan_server.services.llm_api.api_document import TAGS, introduction
+from jan_server.services.llm_api.api_document import install_document, introduction
 from jan_server.services.llm_api.audit_trail import AuditTrail
 from jan_server.services.llm_api.background import once_reachable, repeating
 from jan_server.services.llm_api.built_in_prompts import seed_prompts
@@ -122,7 +122,7 @@ def create_app(context: ServiceContext) -> ASGIApp:
         lifespan=lifespan,
         largest_body_mb=context.settings.infrastructure.gateway.request_size_limit_mb,
     )
-    install_credentials(app, TAGS)
+    install_document(app)
     app.add_middleware(AuditTrail)
     app.add_middleware(IdentityEcho)
     app.add_middleware(RequestMetrics)

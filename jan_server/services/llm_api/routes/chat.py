@@ -23,7 +23,7 @@ from jan_server.services.llm_api.prompt_hints import prompt_hints
 from jan_server.services.llm_api.resources import resources
 from jan_server.services.llm_api.routes.body import documented
 from jan_server.services.llm_api.routes.caller import current_user
-from jan_server.services.llm_api.routes.routed import route_headers
+from jan_server.services.llm_api.routes.routed import UPSTREAM_ERRORS, route_headers
 from jan_server.services.llm_api.schemas.chat import ChatCompletion, ChatCompletionRequest
 from jan_server.services.llm_api.users import CurrentUser
 
@@ -40,7 +40,8 @@ CHAT_DOCUMENT: dict[str, Any] = {
             "model": ChatCompletion,
             "description": "The completion, or with `stream: true` its chunks as server-sent events.",
             "content": {"text/event-stream": {}},
-        }
+        },
+        **UPSTREAM_ERRORS,
     },
 }
 

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Send
 
+from jan_server.http.error_document import ErrorBody
 from jan_server.http.errors import ApiError
 from jan_server.http.multipart import form_boundary, read_form
 from jan_server.inference.answer_stream import AnswerStream
@@ -40,7 +41,7 @@ from jan_server.services.llm_api.routes.routed import (
     send_answer,
     send_whole,
 )
-from jan_server.services.llm_api.schemas.error import ErrorBody, errors
+from jan_server.services.llm_api.schemas.error import errors
 from jan_server.services.llm_api.schemas.image import (
     ImageEditForm,
     ImageEditRequest,
