@@ -38,11 +38,6 @@ app = typer.Typer(
 
 app.add_typer(model_catalog.app)
 app.add_typer(model_routes.app)
-app.command("show")(offered_models.show)
-app.command("enable")(offered_models.enable)
-app.command("disable")(offered_models.disable)
-app.command("edit")(offered_models.edit)
-app.command("alias")(model_routes.alias)
 
 
 @app.command("list")
@@ -112,6 +107,13 @@ def list_models(
         right=("CONTEXT", "$/1M IN", "$/1M OUT"),
     )
     note_missing(files)
+
+
+app.command("show")(offered_models.show)
+app.command("enable")(offered_models.enable)
+app.command("disable")(offered_models.disable)
+app.command("edit")(offered_models.edit)
+app.command("alias")(model_routes.alias)
 
 
 def is_engine(model: dict[str, Any]) -> bool:

@@ -71,7 +71,8 @@ Metadata = Annotated[
     list[str] | None, typer.Option("--metadata", metavar="NAME=VALUE", help="A note; repeat it for more.")
 ]
 Concurrent = Annotated[
-    int | None, typer.Option("--max-concurrent", min=0, help="Requests at the same time; 0 for no limit.")
+    int | None,
+    typer.Option("--max-concurrent", min=0, help="Requests at a time from each process; 0 for any number."),
 ]
 Queued = Annotated[
     int | None, typer.Option("--max-queued", min=0, help="Requests that may wait for their turn.")
@@ -139,15 +140,6 @@ def show(context: typer.Context, provider: Provider, as_json: AsJson = False) ->
         )
         for number, entry in enumerate(found["endpoints"], start=1)
     ]
-    limits = [
-        (words, found[name])
-        for name, words in (
-            ("max_concurrent_requests", "requests at once"),
-            ("max_queued_requests", "requests that wait"),
-            ("queue_timeout_seconds", "seconds they wait"),
-        )
-        if found.get(name) is not None
-    ]
     uses = [
         words
         for name, words in (
@@ -169,7 +161,7 @@ def show(context: typer.Context, provider: Provider, as_json: AsJson = False) ->
             ("models", f"{found['model_active_count']} of {found['model_count']} offered"),
             ("synced", moment(found["last_synced_at"])),
             ("default for", ", ".join(uses) or "nothing"),
-            *limits,
+            ("at once", concurrency(found)),
             *sorted((found.get("metadata") or {}).items()),
             ("kept by", "jan config" if is_described(found) else "jan providers"),
         ],
@@ -448,7 +440,9 @@ def changes(
         "max_queued_requests": max_queued,
         "queue_timeout_seconds": queue_timeout,
     }
-    return {member: value for member, value in members.items() if value is not None}
+    found = {member: value for member, value in members.items() if value is not None}
+    # The platform's word for no limit is null.
+    return found | ({"max_concurrent_requests": None} if max_concurrent == 0 else {})
 
 
 def endpoint(text: str) -> dict[str, Any]:
@@ -520,6 +514,15 @@ def health(provider: dict[str, Any]) -> str:
     if healthy == len(endpoints):
         return "healthy"
     return f"{healthy} of {len(endpoints)} healthy" if len(endpoints) > 1 else "failing"
+
+
+def concurrency(provider: dict[str, Any]) -> str:
+    """How many requests a provider gets at the same time, and what becomes of the others."""
+    most = provider["max_concurrent_requests"]
+    if most is None:
+        return "any number of requests"
+    waiting, seconds = provider["max_queued_requests"], provider["queue_timeout_seconds"]
+    return f"{counted(most, 'request')}; {waiting:,} wait at most {seconds:g} s"
 
 
 def moment(seconds: int | None) -> str:

@@ -77,6 +77,12 @@ async def test_providers_are_listed_changed_and_switched(providers: Jan, registe
     assert "active" in row and "3/3" in row and "healthy" in row and registered["id"] in row
     edited = await providers("edit", "acme", "--name", "Acme Two", "--metadata", "team=blue", "--json")
     assert json.loads(edited.stdout)["metadata"] == {"auto_enable_new_models": "true", "team": "blue"}
+    await providers(
+        "edit", "Acme Two", "--max-concurrent", "4", "--max-queued", "8", "--queue-timeout", "2.5"
+    )
+    assert "4 requests; 8 wait at most 2.5 s" in (await providers("show", "Acme Two")).stdout
+    await providers("edit", "Acme Two", "--max-concurrent", "0")
+    assert "any number of requests" in (await providers("show", "Acme Two")).stdout
     assert (await providers("disable", "Acme Two")).exit_code == 0
     assert "models enable --provider" in (await providers("enable", "Acme Two")).stderr
     assert "3 of 3 models are on" in (await providers("enable", "Acme Two", "--models")).stderr
