@@ -25,6 +25,7 @@ from jan_server.services.llm_api.audit_trail import AuditTrail
 from jan_server.services.llm_api.background import once_reachable, repeating
 from jan_server.services.llm_api.built_in_prompts import seed_prompts
 from jan_server.services.llm_api.guests import GuestQuota, remove_idle_guests
+from jan_server.services.llm_api.housekeeping import Job, row_jobs, run_jobs
 from jan_server.services.llm_api.identity_echo import IdentityEcho
 from jan_server.services.llm_api.identity_server import IdentityAddress, IdentityServer
 from jan_server.services.llm_api.key_check import KeyCheck
@@ -81,7 +82,7 @@ MIRROR = "/llm"
 
 RECORD_USES_SECONDS = 1.0
 RECORD_VIEWS_SECONDS = 0.5
-REMOVE_GUESTS_SECONDS = 600.0
+HOUSEKEEPING_SECONDS = 600.0
 SEED_AGAIN_SECONDS = 1.0
 """How long to wait for PostgreSQL before the next try."""
 
@@ -105,7 +106,9 @@ def create_app(context: ServiceContext) -> ASGIApp:
                 repeating("counting the views of shares", RECORD_VIEWS_SECONDS, opened.share_views.record)
             )
             await stack.enter_async_context(
-                repeating("removing idle guests", REMOVE_GUESTS_SECONDS, lambda: remove_guests(opened))
+                repeating(
+                    "housekeeping", HOUSEKEEPING_SECONDS, lambda: run_jobs(opened.database, jobs(opened))
+                )
             )
             await stack.enter_async_context(
                 once_reachable("writing prompts and tools", SEED_AGAIN_SECONDS, lambda: seed(opened.database))
@@ -291,6 +294,12 @@ async def seed(database: Database) -> None:
     async with database.session() as session:
         await seed_prompts(session)
         await seed_tools(session)
+
+
+def jobs(opened: Resources) -> list[Job]:
+    """What housekeeping does here."""
+    guests = Job("idle guests", lambda: remove_guests(opened))
+    return [guests, *row_jobs(opened.database, opened.settings)]
 
 
 async def remove_guests(opened: Resources) -> int:

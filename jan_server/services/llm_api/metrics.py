@@ -133,6 +133,16 @@ PROVIDER_ERRORS = Counter(
     namespace=PREFIX,
     registry=REGISTRY,
 )
+JOB_RUNS = Counter(
+    "job_runs",
+    "Runs of housekeeping, and how they ended.",
+    ("job", "status"),
+    namespace=PREFIX,
+    registry=REGISTRY,
+)
+JOB_REMOVED = Counter(
+    "job_removed", "What housekeeping removed.", ("job",), namespace=PREFIX, registry=REGISTRY
+)
 PROVIDER_ERROR_TYPES = {
     400: "invalid_request",
     401: "authentication",

@@ -52,6 +52,11 @@ class ApiKeyPolicy(Section):
         "How long a key goes on working while the identity server does not answer; 0s for not at all.",
         "JAN_API_KEY_GRACE",
     )
+    kept_after_end: Duration = setting(
+        timedelta(days=90),
+        "How long a key that expired or was revoked is still listed; 0s for ever.",
+        "JAN_API_KEYS_KEPT_AFTER_END",
+    )
     secret: SecretStr = setting(
         SecretStr(""), "Understood and not used: keys are hashed with SHA-256 alone.", "APIKEY_SECRET"
     )
@@ -106,6 +111,11 @@ class ConversationOptions(Section):
         "JAN_PUBLIC_SHARE_READS_PER_MINUTE",
         ge=0,
     )
+    revoked_shares_kept: Duration = setting(
+        timedelta(days=90),
+        "How long a revoked share and what it showed are kept; 0s for ever.",
+        "JAN_REVOKED_SHARES_KEPT",
+    )
     title_generation_enabled: bool = setting(
         False, "Whether a model writes titles.", "CONVERSATION_TITLE_GENERATION_ENABLED"
     )
@@ -155,6 +165,11 @@ class UsageOptions(Section):
         "Whether providers are asked for the tokens of every stream. Switch it off for providers that refuse "
         "stream_options; the tokens are then estimated.",
         "JAN_USAGE_IN_STREAMS",
+    )
+    calls_kept: Duration = setting(
+        timedelta(),
+        "How long the single calls are kept; the sums of days stay. 0s for ever.",
+        "JAN_USAGE_CALLS_KEPT",
     )
     prices: ModelPrices = setting(
         {},
@@ -210,6 +225,9 @@ class LlmApi(Section):
         "Whether /v1/admin asks for an administrator. Switch it off only for tests.",
         "ENABLE_ADMIN_AUTH",
         inverse=("DISABLE_ADMIN_AUTH", "ADMIN_BYPASS"),
+    )
+    audit_kept: Duration = setting(
+        timedelta(), "How long entries of the audit log are kept; 0s for ever.", "JAN_AUDIT_KEPT"
     )
     admin_requests_per_minute: int = setting(
         100,
