@@ -7,8 +7,10 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
+from fastapi import FastAPI
 from typer.testing import CliRunner, Result
 
 from jan_cli.main import app
@@ -22,11 +24,27 @@ Jan = Callable[..., Awaitable[Result]]
 
 @asynccontextmanager
 async def running_platform(
-    home: Path, database_url: str, client: aiohttp.ClientSession, issuer_url: str, administrator: Person
-) -> AsyncIterator[Path]:
-    """The home of a platform that runs: the issuer, and an LLM API in the gateway's place."""
-    settings = settings_for(issuer_url, admin_requests_per_minute=0)
-    async with listening(create_app(ServiceContext(settings, home, database_url, client))) as address:
+    home: Path,
+    database_url: str,
+    client: aiohttp.ClientSession,
+    issuer_url: str,
+    administrator: Person,
+    **llm_api: Any,
+) -> AsyncIterator[FastAPI]:
+    """Configure `home` for a platform that runs: the issuer, and an LLM API in the gateway's place.
+
+    Args:
+        home: A folder; its file `address` says where the LLM API is.
+        database_url: The database of the LLM API.
+        client: Its outgoing client.
+        issuer_url: The issuer.
+        administrator: Who logs in for the commands.
+        llm_api: Further settings of the LLM API.
+    """
+    settings = settings_for(issuer_url, admin_requests_per_minute=0, **llm_api)
+    served = create_app(ServiceContext(settings, home, database_url, client))
+    assert isinstance(served, FastAPI)
+    async with listening(served) as address:
         tree = {
             "identity": {
                 "application_admin_username": administrator.email,
@@ -38,7 +56,8 @@ async def running_platform(
             },
         }
         (home / "jan.yaml").write_text(json.dumps(tree))
-        yield home
+        (home / "address").write_text(address)
+        yield served
 
 
 def command_of(home: Path, *group: str) -> Jan:

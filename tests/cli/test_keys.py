@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,11 +10,8 @@ from pathlib import Path
 import aiohttp
 import httpx
 import pytest
-from typer.testing import CliRunner, Result
 
-from jan_cli.main import app
-from jan_server.http.context import ServiceContext
-from jan_server.services.llm_api.app import create_app
+from tests.cli.running_platform import Jan, command_of, running_platform
 from tests.services.llm_api.conftest import (
     Person,
     accounts,
@@ -23,13 +19,10 @@ from tests.services.llm_api.conftest import (
     identity,
     issuer_url,
     register,
-    settings_for,
 )
-from tests.services.llm_api.platform import TRUST, listening
+from tests.services.llm_api.platform import TRUST
 
 __all__ = ["accounts", "identity", "issuer_url", "register"]
-
-Jan = Callable[..., Awaitable[Result]]
 
 
 @pytest.fixture(scope="module")
@@ -40,33 +33,17 @@ async def home(
     issuer_url: str,
     register: Callable[..., Awaitable[Person]],
 ) -> AsyncIterator[Path]:
-    """The home of a platform that runs: the issuer, and an LLM API in the gateway's place."""
     home = tmp_path_factory.mktemp("home")
-    settings = settings_for(issuer_url, admin_requests_per_minute=0, api_key={"max_per_user": 100})
     administrator = await register("admin")
-    async with listening(create_app(ServiceContext(settings, home, database_url, client))) as address:
-        tree = {
-            "identity": {
-                "application_admin_username": administrator.email,
-                "application_admin_password": administrator.password,
-            },
-            "infrastructure": {
-                "auth": {"keycloak": {"base_url": issuer_url}},
-                "gateway": {"kong": {"http_port": int(address.rpartition(":")[2])}},
-            },
-        }
-        (home / "jan.yaml").write_text(json.dumps(tree))
-        (home / "address").write_text(address)
+    async with running_platform(
+        home, database_url, client, issuer_url, administrator, api_key={"max_per_user": 100}
+    ):
         yield home
 
 
 @pytest.fixture
 def jan(home: Path) -> Jan:
-    async def run(*arguments: str) -> Result:
-        line = ["--home", str(home), "keys", *arguments]
-        return await asyncio.to_thread(CliRunner().invoke, app, line)
-
-    return run
+    return command_of(home, "keys")
 
 
 @pytest.fixture

@@ -27,8 +27,8 @@ async def home(
     issuer_url: str,
     register: Callable[..., Awaitable[Person]],
 ) -> AsyncIterator[Path]:
-    folder = tmp_path_factory.mktemp("home")
-    async with running_platform(folder, database_url, client, issuer_url, await register("admin")) as home:
+    home = tmp_path_factory.mktemp("home")
+    async with running_platform(home, database_url, client, issuer_url, await register("admin")):
         yield home
 
 
