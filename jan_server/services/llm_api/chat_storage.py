@@ -7,16 +7,12 @@ behind (contract/llm-api.md, section 7.8).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-import orjson
-
-from jan_server.database.engine import Database
 from jan_server.http.ids import is_public_id, public_id
-from jan_server.services.llm_api import exchange_statements
 from jan_server.services.llm_api.chat_answer import ChatAnswer
 from jan_server.services.llm_api.chat_history import Message, messages_of, new_messages, with_history
 from jan_server.services.llm_api.chat_request import ChatRequest, ConversationChoice
@@ -24,52 +20,28 @@ from jan_server.services.llm_api.conversations import (
     MAIN,
     Conversation,
     branch_name,
-    retitle_conversation,
+)
+from jan_server.services.llm_api.exchange_store import (
+    Beginning,
+    Continuation,
+    ExchangeStore,
+    StoredItem,
+    Wanted,
 )
 from jan_server.services.llm_api.item_content import (
     Block,
-    blocks_text,
     image_block,
     text_block,
     tool_calls_block,
 )
-from jan_server.services.llm_api.items import NewItem, stored_item
+from jan_server.services.llm_api.items import NewItem
 from jan_server.services.llm_api.message_content import text_of
 from jan_server.services.llm_api.refusals import Invalid, Missing
 from jan_server.services.llm_api.tables import now
 
-NEWEST_ITEMS = 1000
-"""How far back an exchange looks; more would not fit any model's context."""
-
 TOOL_SERVER = "Jan MCP Server"
 
 Interruption = Literal["", "client_disconnected", "upstream_error"]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredItem:
-    """What a chat has to know of a stored item; see `items.Item` for the whole of it."""
-
-    type: str
-    role: str | None
-    call_id: str | None
-    content_or_none: list[Block] | None
-    details_or_none: dict[str, Any] | None
-
-    @property
-    def content(self) -> list[Block]:
-        """The content blocks."""
-        return self.content_or_none or []
-
-    @property
-    def details(self) -> dict[str, Any]:
-        """The further members."""
-        return self.details_or_none or {}
-
-    @property
-    def text(self) -> str:
-        """The text of all its blocks, joined by line breaks."""
-        return blocks_text(self.content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +106,7 @@ def new_exchange(user_id: int, request: ChatRequest, choice: ConversationChoice)
 
 
 async def begin_exchange(
-    database: Database, user_id: int, request: ChatRequest, choice: ConversationChoice
+    store: ExchangeStore, user_id: int, request: ChatRequest, choice: ConversationChoice
 ) -> Exchange:
     """Read what the conversation of `choice` gives to the exchange.
 
@@ -145,12 +117,10 @@ async def begin_exchange(
     if not is_public_id("conv", choice.id):
         raise Invalid("invalid conversation ID", param="conversation")
     branch = branch_name(choice.branch) if choice.branch else None
-    parameters = {"conv_id": choice.id, "user_id": user_id, "branch": branch, "newest": NEWEST_ITEMS}
-    row = await database.direct.fetch_row(exchange_statements.READ, parameters)
-    if row is None:
+    found = await store.read(Wanted(choice.id, user_id, branch))
+    if found is None:
         raise Missing("conversation not found", param="conversation")
-    *columns, has_branch, instruction, items = row
-    if not has_branch or (choice.branch and branch is None):
+    if not found.has_branch or (choice.branch and branch is None):
         raise Missing("branch not found", param="branch")
     return Exchange(
         user_id,
@@ -159,14 +129,14 @@ async def begin_exchange(
         choice.id,
         request.store,
         request.store_reasoning,
-        Conversation(*columns),
-        [StoredItem(*item) for item in items or ()],
-        instruction or None,
+        found.conversation,
+        found.items,
+        found.instruction,
     )
 
 
 async def store_exchange(
-    database: Database,
+    store: ExchangeStore,
     exchange: Exchange,
     answer: ChatAnswer,
     *,
@@ -176,7 +146,7 @@ async def store_exchange(
     """Write an exchange, all of it or nothing.
 
     Args:
-        database: Where conversations are.
+        store: Where conversations are.
         exchange: As it began.
         answer: What the model said.
         title: The title that the conversation gets; None leaves it.
@@ -189,72 +159,17 @@ async def store_exchange(
     if exchange.store:
         items = [item_of(message) for message in new_messages(exchange.items, exchange.own)]
         items += answer_items(answer, store_reasoning=exchange.store_reasoning, interruption=interruption)
+    choice = exchange.choice
     if exchange.conversation is None:
-        await _begin_conversation(database, exchange, items, title)
-    elif items:
-        await _append(database, exchange.conversation, exchange.choice.branch, items, title)
+        await store.begin(Beginning(exchange.id, exchange.user_id, title, choice.referrer, items))
+        return
     # A title that was cut is not the same once it is cleaned again.
-    elif title is not None and title != exchange.title:
-        async with database.session() as session:
-            await retitle_conversation(session, exchange.conversation, title)
-
-
-async def _begin_conversation(
-    database: Database, exchange: Exchange, items: Sequence[NewItem], title: str | None
-) -> None:
-    parameters = {
-        "conv_id": exchange.id,
-        "user_id": exchange.user_id,
-        "title": title,
-        "referrer": exchange.choice.referrer,
-        "count": len(items),
-        "items": _rows(items),
-    }
-    await database.direct.fetch_row(exchange_statements.BEGIN, parameters)
-
-
-async def _append(
-    database: Database,
-    conversation: Conversation,
-    branch: str | None,
-    items: Sequence[NewItem],
-    title: str | None,
-) -> None:
-    parameters = {
-        "conversation": conversation.id,
-        "branch": branch_name(branch) if branch else None,
-        "title": title,
-        "count": len(items),
-        "items": _rows(items),
-    }
-    # A branch that was renamed while this waited for its turn is found at the second look.
-    for _ in range(2):
-        if await database.direct.fetch_row(exchange_statements.APPEND, parameters) is not None:
-            return
-    raise Missing("the conversation or its branch was deleted meanwhile", param="conversation")
-
-
-def _rows(items: Sequence[NewItem]) -> str:
-    """Items as the statements take them: a JSON array of rows, numbered from 1."""
-    return orjson.dumps([_row(item, number) for number, item in enumerate(items, start=1)]).decode()
-
-
-def _row(item: NewItem, number: int) -> dict[str, Any]:
-    stored = stored_item(item, MAIN, number)
-    return {
-        "public_id": stored.public_id,
-        "sequence_number": stored.sequence_number,
-        "type": stored.type,
-        "role": stored.role,
-        "status": stored.status,
-        "call_id": stored.call_id,
-        # JSON within JSON: it goes through as it is.
-        "content_json": stored.content_json and orjson.Fragment(stored.content_json),
-        "details_json": stored.details_json and orjson.Fragment(stored.details_json),
-        "created_at": stored.created_at,
-        "completed_at": stored.completed_at,
-        "incomplete_at": stored.incomplete_at,
-    }
+    title = None if title == exchange.title else title
+    if not items and title is None:
+        return
+    branch = branch_name(choice.branch) if choice.branch else None
+    if not await store.append(Continuation(exchange.conversation, branch, title, items)):
+        raise Missing("the conversation or its branch was deleted meanwhile", param="conversation")
 
 
 def item_of(message: Message) -> NewItem:

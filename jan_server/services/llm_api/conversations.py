@@ -100,17 +100,6 @@ _CREATE = select(_MADE).add_cte(
     .from_select(["conversation_id", "name"], select(_MADE.c.id, literal(MAIN)), include_defaults=False)
     .cte("branch")
 )
-_RETITLE = (
-    update(CONVERSATIONS)
-    .where(
-        CONVERSATIONS.c.id == bindparam("conversation"),
-        _ALIVE,
-        CONVERSATIONS.c.metadata[LOCK_KEY].astext.is_distinct_from(_LOCKED),
-    )
-    .values(title=bindparam("new_title"), updated_at=func.clock_timestamp())
-    .returning(CONVERSATIONS.c.id)
-)
-
 # Made once: telling that a statement made anew is the same costs as much as running it.
 _FIND = select(*_COLUMNS).where(
     CONVERSATIONS.c.public_id == bindparam("conv_id"),
@@ -281,15 +270,6 @@ async def update_conversation(
     if not values:
         return conversation
     return await _write(session, conversation, values)
-
-
-async def retitle_conversation(session: AsyncSession, conversation: Conversation, title: str) -> bool:
-    """Give a conversation a title that no person chose; says whether it was written.
-
-    A title that a person locked in the meantime stays.
-    """
-    parameters = {"conversation": conversation.id, "new_title": title}
-    return (await execute(session, _RETITLE, parameters)).one_or_none() is not None
 
 
 async def activate(session: AsyncSession, conversation: Conversation, branch: str) -> Conversation:

@@ -17,6 +17,7 @@ from jan_server.services.llm_api.chat_storage import (
     new_exchange,
     store_exchange,
 )
+from jan_server.services.llm_api.exchange_store import ExchangeStore
 from jan_server.services.llm_api.metrics import CONVERSATIONS_CREATED
 from jan_server.services.llm_api.models import OfferedModel
 from jan_server.services.llm_api.refusals import Missing
@@ -35,7 +36,7 @@ class ExchangeWriter:
     """
 
     def __init__(self, database: Database, titles: TitleWriter | None = None) -> None:
-        self._database = database
+        self._conversations = ExchangeStore(database)
         self._titles = titles
         self._writes: set[asyncio.Task[str | None]] = set()
 
@@ -50,7 +51,7 @@ class ExchangeWriter:
         """
         if not choice.id:
             return replace(new_exchange(user_id, request, choice), key_id=key_id)
-        return replace(await begin_exchange(self._database, user_id, request, choice), key_id=key_id)
+        return replace(await begin_exchange(self._conversations, user_id, request, choice), key_id=key_id)
 
     async def store(
         self, exchange: Exchange, model: OfferedModel, answer: ChatAnswer, interruption: Interruption = ""
@@ -88,7 +89,9 @@ class ExchangeWriter:
     ) -> str | None:
         title = await self._new_title(exchange, model, answer, interruption)
         try:
-            await store_exchange(self._database, exchange, answer, title=title, interruption=interruption)
+            await store_exchange(
+                self._conversations, exchange, answer, title=title, interruption=interruption
+            )
         except Missing as failure:
             # Deleted while the model spoke: the answer is still the caller's.
             logger.info("an answer was not stored: %s", failure.message)
