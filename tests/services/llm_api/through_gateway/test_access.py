@@ -65,3 +65,19 @@ async def test_the_key_of_an_administrator_administers(root: Visitor) -> None:
     assert (await root.with_key(key).get("/v1/admin/users", max=1))["data"]
     [listed] = [one for one in (await root.get("/auth/api-keys"))["items"] if one["suffix"] == key[-4:]]
     await root.delete(f"/auth/api-keys/{listed['id']}", status=204)
+
+
+async def test_every_write_of_administration_is_on_record(stack: WholeStack, root: Visitor) -> None:
+    subject = (await root.get("/auth/me"))["subject"]
+
+    async def entries() -> int:
+        return int((await root.get("/v1/admin/audit-logs", limit=1, admin_user_id=subject))["total"])
+
+    before = await entries()
+    writing = {
+        route
+        for route in real_routes(stack.llm_api)
+        if " /v1/admin/" in route and not route.startswith(("GET ", "HEAD "))
+    }
+    await statuses(stack, writing, root.headers, root.mount)
+    assert await entries() == before + len(writing)

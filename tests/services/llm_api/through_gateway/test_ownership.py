@@ -152,6 +152,8 @@ async def test_a_stranger_finds_nothing_and_changes_nothing(visitor: Visitor, cr
         ("DELETE", f"{CONVERSATION}/shares/{{share_id}}"),
     ):
         await stranger.send(method, path.format(**mixed), status=404)
+    page = CONVERSATION.format(**mixed)
+    await stranger.get(f"{page}/items", status=400, after=theirs.ids["item_id"])
     assert await theirs.see() == before
     assert await own.see() == mine
     for path in ("/v1/conversations", "/v1/projects", "/v1/shares"):
