@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from tests.doubles.openai_upstream import Answer, OpenAIUpstream
@@ -130,3 +131,39 @@ async def test_a_restart_of_the_database_between_two_chats_loses_none(
             "After",
             "Noted.",
         ]
+
+
+async def test_a_conversation_that_is_being_changed_keeps_only_its_own_chats_waiting(
+    platforms: list[Platform], database_url: str
+) -> None:
+    async with platforms[0].client() as client:
+        held, free = [await ask(client, "Before", {}) for _ in range(2)]
+        async with await psycopg.AsyncConnection.connect(database_url) as other:
+            await other.execute("select 1 from llm_api.conversations where public_id = %s for update", [held])
+            waiting = asyncio.create_task(ask(client, "Held up", held))
+            await asyncio.gather(*(ask(client, f"{turn} goes on", free) for turn in range(5)))
+            assert not waiting.done()
+        await waiting
+        assert [said(item) for item in await items_of(client, held)][2:] == ["Held up", "Noted."]
+        assert len(await items_of(client, free)) == 12
+
+
+async def test_a_chat_that_cannot_be_stored_takes_no_other_along(
+    platforms: list[Platform], database_url: str
+) -> None:
+    # The row of a caller whom the service still remembers goes away.
+    async with platforms[0].client("gone") as gone, platforms[0].client("here") as here:
+        await ask(gone, "Before", {})
+        row = "select user_id from llm_api.conversations order by id desc limit 1"
+        await run_sql(database_url, f"delete from llm_api.users where id = ({row})")
+
+        async def lost() -> int:
+            body = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}], "conversation": {}}
+            return (await gone.post("/v1/chat/completions", json=body)).status_code
+
+        async with asyncio.TaskGroup() as group:
+            failing = [group.create_task(lost()) for _ in range(10)]
+            passing = [group.create_task(ask(here, f"{turn} stays", {})) for turn in range(10)]
+        assert all(task.result() >= 400 for task in failing)
+        listed = (await here.get("/v1/conversations", params={"limit": 100})).json()
+        assert {row["id"] for row in listed["data"]} == {task.result() for task in passing}
