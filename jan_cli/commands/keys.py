@@ -21,6 +21,8 @@ app = typer.Typer(
 LIMITS = (
     "project_id",
     "allowed_models",
+    "denied_models",
+    "cache",
     "requests_per_minute",
     "tokens_per_minute",
     "budget_usd",
@@ -35,6 +37,16 @@ Owner = Annotated[
 ]
 Models = Annotated[
     str | None, typer.Option(metavar="LIST", help="Patterns of allowed models, separated by commas.")
+]
+Denied = Annotated[
+    str | None,
+    typer.Option("--deny", metavar="LIST", help="Patterns of models that are refused, separated by commas."),
+]
+CacheSeconds = Annotated[
+    int | None, typer.Option("--cache", metavar="SECONDS", min=1, help="Use answers again for so long.")
+]
+CacheShared = Annotated[
+    bool, typer.Option("--cache-shared", help="Also for other users whose keys say the same; with --cache.")
 ]
 Requests = Annotated[int | None, typer.Option(min=1, help="Requests a minute.")]
 Tokens = Annotated[int | None, typer.Option(min=1, help="Tokens a minute.")]
@@ -56,10 +68,7 @@ def list_keys(context: typer.Context, owner: Owner = None, as_json: AsJson = Fal
         return
     print_table(
         ("NAME", "OWNER", "STATE", "EXPIRES", "LIMITS", "ID"),
-        [
-            (key["name"], owner_of(key), key["status"], key["expires_at"][:10], limits_of(key), key["id"])
-            for key in keys
-        ],
+        [(key["name"], owner_of(key), key["status"], end_of(key), limits_of(key), key["id"]) for key in keys],
     )
 
 
@@ -70,6 +79,9 @@ def create(
     owner: Owner = None,
     days: Annotated[int | None, typer.Option(min=1, help="How long it works.")] = None,
     models: Models = None,
+    deny: Denied = None,
+    cache: CacheSeconds = None,
+    cache_shared: CacheShared = False,
     requests: Requests = None,
     tokens: Tokens = None,
     budget_usd: BudgetUsd = None,
@@ -85,6 +97,7 @@ def create(
     Example: jan keys create ci --owner ada@example.org --models "openai/*" --budget-usd 25
     """
     body = given_limits(models, requests, tokens, budget_usd, budget_tokens, period, project)
+    body |= given_policy(deny, cache, shared=cache_shared)
     body |= {"name": name} | ({} if owner is None else {"owner": owner})
     body |= {} if days is None else {"expires_in_days": days}
     key = admin_api(context).call("POST", "api-keys", body=body)
@@ -92,7 +105,7 @@ def create(
         print_json(key)
         return
     sys.stdout.write(f"{key['key']}\n")
-    note(f"{key['name']} of {owner_of(key)}, until {key['expires_at'][:10]}: {limits_of(key) or 'no limits'}")
+    note(f"{key['name']} of {owner_of(key)}, until {end_of(key)}: {limits_of(key) or 'no limits'}")
 
 
 @app.command("limit")
@@ -107,6 +120,9 @@ def limit(
         typer.Option(metavar="USER", help="Limit all credentials of this user together, instead of a key."),
     ] = None,
     models: Models = None,
+    deny: Denied = None,
+    cache: CacheSeconds = None,
+    cache_shared: CacheShared = False,
     requests: Requests = None,
     tokens: Tokens = None,
     budget_usd: BudgetUsd = None,
@@ -125,10 +141,11 @@ def limit(
     if (key is None) == (user is None):
         raise CommandError("Give either a KEY or --user.", exit_code=2)
     body: dict[str, Any] = {}
-    # A user counts for no project.
-    limited = tuple(each for each in LIMITS if key is not None or each != "project_id")
+    # A user counts for no project, and says nothing about the cache.
+    limited = tuple(each for each in LIMITS if key is not None or each not in ("project_id", "cache"))
     body |= dict.fromkeys(cleared(clear, limited))
     body |= given_limits(models, requests, tokens, budget_usd, budget_tokens, period, project)
+    body |= given_policy(deny, cache, shared=cache_shared)
     if not body:
         raise CommandError("No limit is given.", "See: jan keys limit --help", exit_code=2)
     api = admin_api(context)
@@ -138,6 +155,26 @@ def limit(
         changed = api.call("PATCH", "api-keys", find_key(api, str(key))["id"], body=body)
     done = f"{user or changed['name']}: {limits_of(changed) or 'no limits'}"
     report(changed, done, as_json=as_json)
+
+
+@app.command("extend")
+def extend(
+    context: typer.Context,
+    key: Key,
+    days: Annotated[int | None, typer.Option(min=1, help="How long it works from now on.")] = None,
+    forever: Annotated[bool, typer.Option("--forever", help="Let it work without an end.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let a key end later or sooner; one that has expired works again.
+
+    Example: jan keys extend ci --days 30
+    """
+    if (days is None) == (not forever):
+        raise CommandError("Give either --days or --forever.", exit_code=2)
+    api = admin_api(context)
+    body = {"expires_at": None} if days is None else {"expires_in_days": days}
+    changed = api.call("PATCH", "api-keys", find_key(api, key, "active", "expired")["id"], body=body)
+    report(changed, f"{changed['name']} works until {end_of(changed)}.", as_json=as_json)
 
 
 @app.command("revoke")
@@ -163,15 +200,17 @@ def all_keys(api: AdminApi, owner: str | None = None) -> list[dict[str, Any]]:
     return api.all_rows("api-keys", query={"owner": owner}, member="items")
 
 
-def find_key(api: AdminApi, named: str) -> dict[str, Any]:
-    """The key with this id, or the only one with this name that still works.
+def find_key(api: AdminApi, named: str, *states: str) -> dict[str, Any]:
+    """The key with this id, or the only one with this name in one of these states; active by default.
 
     Raises:
         CommandError: There is none, or more than one.
     """
     keys = all_keys(api)
     found = [key for key in keys if key["id"] == named.lower()]
-    found = found or [key for key in keys if key["name"] == named and key["status"] == "active"]
+    found = found or [
+        key for key in keys if key["name"] == named and key["status"] in (states or ("active",))
+    ]
     return only(found, "key", named, label=lambda key: key["id"], see="jan keys list")
 
 
@@ -197,6 +236,19 @@ def given_limits(
     return {name: value for name, value in limits.items() if value is not None}
 
 
+def given_policy(deny: str | None, cache: int | None, *, shared: bool) -> dict[str, Any]:
+    """What the command line says about denied models and the cache, as the platform takes it."""
+    if shared and cache is None:
+        raise CommandError("--cache-shared needs --cache.", exit_code=2)
+    body: dict[str, Any] = {} if cache is None else {"cache": {"ttl": cache, "shared": shared}}
+    return body | ({} if deny is None else {"denied_models": [each.strip() for each in deny.split(",")]})
+
+
+def end_of(key: dict[str, Any]) -> str:
+    """The day on which a key ends."""
+    return str(key.get("expires_at") or "never")[:10]
+
+
 def owner_of(key: dict[str, Any]) -> str:
     """How a key's owner is called."""
     return str(key["email"] or key["username"] or f"user {key['user_id']}")
@@ -207,6 +259,10 @@ def limits_of(limited: dict[str, Any]) -> str:
     words = []
     if models := limited.get("allowed_models"):
         words.append(f"models {' '.join(models)}")
+    if denied := limited.get("denied_models"):
+        words.append(f"not {' '.join(denied)}")
+    if cache := limited.get("cache"):
+        words.append(f"{'shared ' if cache['shared'] else ''}cache of {cache['ttl']:,} s")
     if (requests := limited.get("requests_per_minute")) is not None:
         words.append(f"{requests:,} requests/min")
     if (tokens := limited.get("tokens_per_minute")) is not None:

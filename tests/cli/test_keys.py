@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
@@ -84,6 +85,26 @@ async def test_limits_are_changed_and_cleared(jan: Jan) -> None:
     assert "no limits" in (await jan("limit", name, "--clear", "all")).stderr
 
 
+async def test_models_are_denied_and_answers_used_again(jan: Jan) -> None:
+    name = fresh()
+    made = await jan("create", name, "--deny", "openai/*, *-preview", "--cache", "300", "--cache-shared")
+    assert "not openai/* *-preview, shared cache of 300 s" in made.stderr
+    changed = await jan("limit", name, "--cache", "60", "--clear", "denied_models", "--json")
+    shown = json.loads(changed.stdout)
+    assert shown["cache"] == {"ttl": 60, "shared": False} and "denied_models" not in shown
+    assert "no limits" in (await jan("limit", name, "--clear", "all")).stderr
+
+
+async def test_an_end_is_put_off_or_taken_away(jan: Jan) -> None:
+    name = fresh()
+    await jan("create", name, "--days", "1")
+    end = (datetime.now(UTC) + timedelta(days=30)).date().isoformat()
+    assert f"{name} works until {end}" in (await jan("extend", name, "--days", "30")).stderr
+    assert "until never" in (await jan("extend", name, "--forever")).stderr
+    [row] = [line for line in (await jan("list")).stdout.splitlines() if line.startswith(name)]
+    assert row.split()[3] == "never"
+
+
 async def test_users_are_limited_too(jan: Jan, owner: Person) -> None:
     limited = await jan("limit", "--user", owner.email, "--budget-tokens", "1000", "--period", "day")
     assert "1,000 tokens/day" in limited.stderr
@@ -106,6 +127,8 @@ async def test_revoking_asks_first(jan: Jan) -> None:
         (("revoke", "none", "--yes"), "There is no key 'none'"),
         (("limit", "--requests", "5"), "either a KEY or --user"),
         (("limit", "x"), "No limit is given"),
+        (("limit", "x", "--cache-shared"), "--cache-shared needs --cache"),
+        (("extend", "x"), "either --days or --forever"),
         (("limit", "x", "--clear", "moon"), "--clear does not know"),
         (("create", "x", "--owner", "nobody"), "nobody who ever used the LLM API is called nobody"),
         (("create", "x", "--period", "year"), "budget_period"),

@@ -174,8 +174,12 @@ async def limit_user(
 ) -> UserLimitsInfo:
     """They hold for all tokens and keys of the user together; what is left out stays, null takes one away."""
     refuse_limited_key(opened, admin)
-    if "project_id" in body.model_fields_set:
-        raise invalid_request("only keys count for a project", param="project_id")
+    for name, words in (
+        ("project_id", "count for a project"),
+        ("cache", "say whether answers are used again"),
+    ):
+        if name in body.model_fields_set:
+            raise invalid_request(f"only keys {words}", param=name)
     async with opened.database.session() as session:
         found = await find_owner(session, _named(user))
         subject = user_subject(found.id or 0)
