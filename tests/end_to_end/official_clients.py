@@ -173,14 +173,15 @@ class OpenAIClient(OfficialClient):
         return openai_reply(await self.client.chat.completions.create(**openai_request(question)))
 
     async def stream(self, question: Question) -> AsyncIterator[str | Reply]:
-        request = openai_request(question)
-        async with self.client.chat.completions.stream(
-            **request, stream_options={"include_usage": True}
-        ) as stream:
+        request = {**openai_request(question), "stream_options": {"include_usage": True}}
+        async with self.client.chat.completions.stream(**request) as stream:
             async for event in stream:
                 if event.type == "content.delta":
                     yield event.delta
-            yield openai_reply(await stream.get_final_completion())
+            try:
+                yield openai_reply(await stream.get_final_completion())
+            except openai.LengthFinishReasonError as cut_off:
+                yield openai_reply(cut_off.completion)
 
     async def models(self) -> list[str]:
         return [model.id async for model in self.client.models.list()]

@@ -45,7 +45,7 @@ def embeddings(platform: Platform, key: str, **options: Any) -> OpenAIEmbeddings
 async def test_the_built_in_model_answers_and_streams(
     platform: Platform, api_key: str, builtin_model_id: str
 ):
-    model = chat(platform, api_key, builtin_model_id, temperature=0, stop_sequences=["."])
+    model = chat(platform, api_key, builtin_model_id, temperature=0, max_completion_tokens=24)
     messages = [SystemMessage("Be brief."), HumanMessage("What is the capital of France?")]
     whole = await model.ainvoke(messages)
     assert "Paris" in whole.text
