@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import anthropic
@@ -13,6 +14,8 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+from jan_server.authentication.identity_header import HEADER
+from jan_server.authentication.principal import Principal
 from tests.doubles.openai_upstream import (
     Answer,
     Drop,
@@ -20,6 +23,7 @@ from tests.doubles.openai_upstream import (
     Failure,
     Hang,
     Json,
+    OpenAIUpstream,
     Raw,
     Stream,
     TextCompletion,
@@ -31,7 +35,17 @@ from tests.services.llm_api.routed_models import ROUTES, RoutedModels, model_at,
 
 CHAT = "/v1/chat/completions"
 DOWN = Failure(500, "the machine is on fire")
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+PICTURE = Json({"created": 1, "data": [{"b64_json": PNG}]})
 HELLO: Any = [{"role": "user", "content": "Hello"}]
+
+
+@pytest.fixture(scope="module")
+async def serving_platform(serve: Serve, upstream: OpenAIUpstream) -> Platform:
+    """The usual platform, where pictures can be made too."""
+    platform = await serve(upstream, llm_api={"images": {"enabled": True}})
+    await platform.serving.sync.sync_providers()
+    return platform
 
 
 @pytest.fixture(scope="module")
@@ -323,9 +337,11 @@ async def test_a_stored_chat_falls_back_too(models: RoutedModels) -> None:
         ("/v1/embeddings", {"input": "once"}, EmbeddingsOf()),
         ("/v1/moderations", {"input": "once"}, Json({"results": []})),
         ("/v1/rerank", {"query": "a", "documents": ["b"]}, Json({"results": []})),
+        ("/v1/images/generations", {"prompt": "a fox", "response_format": "b64_json"}, PICTURE),
+        ("/v1/images/edits", {"prompt": "a fox", "image": {"b64_json": PNG}}, PICTURE),
         ("/v1/audio/speech", {"input": "once", "voice": "v"}, Raw(b"sound", content_type="audio/mpeg")),
     ],
-    ids=["completion", "completion-stream", "embedding", "moderation", "rerank", "speech"],
+    ids=["completion", "completion-stream", "embedding", "moderation", "rerank", "picture", "edit", "speech"],
 )
 async def test_every_call_follows_routes(
     models: RoutedModels, path: str, body: dict[str, Any], good: Any
@@ -335,7 +351,44 @@ async def test_every_call_follows_routes(
     answer = await ask(models, await models.route("north", "south"), path, **body)
     assert answer.status_code == 200, answer.text
     assert told(answer) == (model_at("south"), models.providers["south"])
-    assert models.upstreams["south"].last.json["model"] == model_at("south")
+    assert model_at("south").encode() in models.upstreams["south"].last.body
+    assert model_at("north").encode() not in models.upstreams["south"].last.body
+
+
+async def test_limits_know_routes_by_their_name_and_count_a_request_once(models: RoutedModels) -> None:
+    models.upstreams["north"].always(DOWN)
+    name = await models.route("north", "south")
+    principal = Principal(subject="limited", issuer="http://issuer.example/realms/jan", username="limited")
+
+    async def send(path: str, body: Any, key: str = "") -> httpx.Response:
+        signed = replace(principal, key_id=key, method="apikey" if key else "jwt")
+        async with models.platform.client() as client:
+            headers = {HEADER: models.platform.signer.sign(signed)}
+            return await client.post(path, json=body, headers=headers)
+
+    limits = {"allowed_models": [name], "requests_per_minute": 3}
+    made = await send("/auth/api-keys", {"name": "ci", **limits})
+    key = made.json()["id"]
+    for _ in range(2):
+        models.platform.serving.upstream.selector.forget(())
+        assert (await send(CHAT, {"model": name, "messages": HELLO}, key)).status_code == 200
+    embedding = await send("/v1/embeddings", {"model": name, "input": "x"}, key)
+    assert embedding.status_code == 502
+    assert models.asked() == {"north": 3, "south": 3}
+    beyond = await send(CHAT, {"model": name, "messages": HELLO}, key)
+    assert (beyond.status_code, beyond.json()["code"]) == (429, "rate_limit_exceeded")
+    other = await send(CHAT, {"model": model_at("south"), "messages": HELLO}, key)
+    assert (other.status_code, other.json()["code"]) == (403, "model_not_allowed")
+
+
+async def test_an_answer_is_kept_for_the_model_that_gave_it(models: RoutedModels) -> None:
+    name = await models.route("north", "south")
+    models.upstreams["north"].next(DOWN)
+    wish: dict[str, Any] = {"cache": {"ttl": 60}, "messages": [{"role": "user", "content": f"once, {name}"}]}
+    answers = [await ask(models, name, **wish) for _ in range(2)]
+    assert [answer.headers["X-Jan-Cache"] for answer in answers] == ["miss", "hit"]
+    assert [told(answer)[0] for answer in answers] == [model_at("south")] * 2
+    assert models.asked() == {"north": 1, "south": 1}
 
 
 async def test_a_recording_is_sent_again_under_the_next_models_name(models: RoutedModels) -> None:
