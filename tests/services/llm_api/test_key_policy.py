@@ -14,7 +14,7 @@ import pytest
 from jan_server.authentication.identity_header import HEADER
 from jan_server.authentication.principal import Principal
 from tests.doubles.openai_upstream import Answer
-from tests.services.llm_api.conftest import Serve
+from tests.services.llm_api.conftest import Serve, eventually
 from tests.services.llm_api.platform import Platform
 from tests.sql import run_sql
 
@@ -97,8 +97,7 @@ async def test_denied_models_are_403_on_every_route(
 @pytest.fixture(scope="module")
 async def picturing(serve: Serve, serving_platform: Platform) -> Platform:
     """A platform whose only provider makes pictures too."""
-    platform = await serve(serving_platform.upstream, llm_api={"images": {"enabled": True}})
-    return platform
+    return await serve(serving_platform.upstream, llm_api={"images": {"enabled": True}})
 
 
 async def test_uploads_are_refused_too(person: Person) -> None:
@@ -230,3 +229,22 @@ async def test_changes_at_the_same_time_lose_nothing(person: Person, admin: Pers
         await asyncio.gather(*(admin.send("PATCH", path, {name: 7_000_000}) for name in names))
         shown = (await admin.send("PATCH", path, {"budget_period": "day"})).json()
         assert all(int(shown[name]) == 7_000_000 for name in names)
+
+
+async def test_two_instances_hold_a_key_to_one_budget(
+    person: Person, platform: Platform, picturing: Platform
+) -> None:
+    key = await person.key(budget_tokens=12, budget_period="day")
+    assert (await person.chat(key)).status_code == 200
+    elsewhere = Person(picturing, person.principal)
+
+    async def refused_there() -> bool:
+        return (await elsewhere.chat(key)).status_code == 402
+
+    await eventually(refused_there)
+    for instance in (elsewhere, person):
+        refused = await instance.chat(key)
+        assert refused.status_code == 402
+        assert "its limit of 12 tokens a day; it resets at " in refused.json()["error"]["message"]
+        assert refused.json()["error"]["code"] == "budget_exceeded"
+        assert 1 <= int(refused.headers["retry-after"]) <= 24 * 3600
