@@ -8,6 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
+from jan_server.services.llm_api.bootstrap import settings_routes
+from jan_server.services.llm_api.refusals import Invalid
+from tests.services.llm_api.conftest import settings_for
 from tests.services.llm_api.platform import Platform
 from tests.services.llm_api.routed_models import ROUTES, RoutedModels, model_at, routed_models
 
@@ -139,3 +142,24 @@ async def test_a_route_leads_to_models_only_and_its_name_is_its_own(models: Rout
     assert (await models.admin.patch(path, json={"targets": []})).status_code == 400
     assert (await models.admin.get(path)).json()["name"] == "second"
     assert (await models.admin.patch(f"{ROUTES}/rte_nobody", json={})).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("routes", "place"),
+    [
+        ([{"name": "a", "targets": [NORTH]}, {"name": "a", "targets": [NORTH]}], "[1]"),
+        ([{"name": "a", "targets": [NORTH, NORTH]}], "[0].targets[1]"),
+    ],
+    ids=["name", "target"],
+)
+def test_the_settings_may_not_say_anything_twice(routes: list[dict[str, Any]], place: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        settings_routes(settings_for("http://127.0.0.1:9", model_routes=routes))
+    assert refused.value.param == f"services.llm_api.model_routes{place}"
+
+
+def test_a_variable_describes_routes_in_json() -> None:
+    text = '[{"name": "a", "targets": [{"model": "b", "weight": 2}], "fallback_on": ["timeout"]}]'
+    [spec] = settings_routes(settings_for("http://127.0.0.1:9", model_routes=text))
+    assert (spec.name, spec.fallback_on, spec.active) == ("a", ("timeout",), True)
+    assert spec.targets == ({"model": "b", "provider_id": None, "weight": 2, "priority": 0},)
