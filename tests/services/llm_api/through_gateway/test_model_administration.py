@@ -128,7 +128,7 @@ async def test_the_catalogue_is_changed_and_switched(root: Visitor, provider: di
     "PATCH /v1/admin/models/routes/{route_public_id}",
     "DELETE /v1/admin/models/routes/{route_public_id}",
 )
-async def test_a_route_of_models_from_its_making_to_its_end(root: Visitor) -> None:
+async def test_a_route_of_models_from_its_making_to_its_end(root: Visitor, ann: Visitor) -> None:
     name = fresh_name("assistant")
     made = await root.post(ROUTES, {"name": name, "targets": [{"model": MODEL}]}, status=201)
     path = f"{ROUTES}/{made['id']}"
@@ -136,6 +136,9 @@ async def test_a_route_of_models_from_its_making_to_its_end(root: Visitor) -> No
     assert made["id"].startswith("rte_") and made["targets"][0]["model"] == MODEL
     page = await root.get(ROUTES, search=name)
     assert (page["data"], page["total"]) == ([made], 1)
+    chat = {"model": name, "messages": [{"role": "user", "content": "Hello"}]}
+    assert (await ann.post("/v1/chat/completions", chat))["object"] == "chat.completion"
     assert (await root.patch(path, {"description": "Ours."}))["description"] == "Ours."
     await root.delete(path, status=204)
     await root.get(path, status=404)
+    await ann.post("/v1/chat/completions", chat, status=404)
