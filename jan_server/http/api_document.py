@@ -110,6 +110,18 @@ def name_bodies(document: dict[str, Any]) -> None:
                         raise ValueError(f"two models of the OpenAPI document are named {name}")
 
 
+def drop_placeholders(document: dict[str, Any]) -> None:
+    """Take away empty texts and lists that stand as defaults where something has to be given.
+
+    They belong to members of changes, which count only when they are given; nobody could send them.
+    """
+    for schema in document.get("components", {}).get("schemas", {}).values():
+        for member in schema.get("properties", {}).values():
+            least = member.get("minLength", 0) or member.get("minItems", 0)
+            if least > 0 and member.get("default") in ("", []):
+                del member["default"]
+
+
 def describe_paths(document: dict[str, Any], parameters: Mapping[str, dict[str, Any]]) -> None:
     """Say what the parameters of paths look like.
 

@@ -7,7 +7,13 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from jan_server.http.api_document import complete_with, describe_paths, install_credentials, name_bodies
+from jan_server.http.api_document import (
+    complete_with,
+    describe_paths,
+    drop_placeholders,
+    install_credentials,
+    name_bodies,
+)
 from jan_server.http.error_document import show_errors
 
 TAGS: tuple[dict[str, str], ...] = tuple(
@@ -108,6 +114,7 @@ def install_document(app: FastAPI) -> None:
 
 def _complete(document: dict[str, Any]) -> None:
     name_bodies(document)
+    drop_placeholders(document)
     describe_paths(document, PATH_PARAMETERS)
     show_errors(document, _further_errors)
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path
 from starlette.requests import Request
 from starlette.responses import Response
 
+from jan_server.http.error_document import ErrorBody
 from jan_server.http.json_body import OrjsonResponse
 from jan_server.services.llm_api.anthropic.model_list import (
     DEFAULT_LIMIT,
@@ -30,6 +31,7 @@ from jan_server.services.llm_api.routes.anthropic_callers import (
     with_anthropics_errors,
 )
 from jan_server.services.llm_api.routes.caller import CallerPrincipal, CallerUser, current_user
+from jan_server.services.llm_api.schemas.message import MessageErrorBody
 from jan_server.services.llm_api.schemas.models import (
     AnthropicModel,
     AnthropicModelPage,
@@ -53,6 +55,10 @@ _ANTHROPICS_VERSION: dict[str, Any] = {
     "description": "Asks for Anthropic's shape.",
 }
 
+_EITHER_ERROR: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorBody | MessageErrorBody} for status in (400, 401, 404, 503)
+}
+
 LIST_DOCUMENT: dict[str, Any] = {
     "tags": ["models"],
     "summary": "List models",
@@ -73,7 +79,7 @@ LIST_DOCUMENT: dict[str, Any] = {
             ),
         ]
     },
-    "responses": {200: {"model": ModelList | AnthropicModelPage}},
+    "responses": {200: {"model": ModelList | AnthropicModelPage}, **_EITHER_ERROR},
 }
 
 ModelId = Annotated[str, Path(description="The model's id; its slashes may be raw or percent-encoded.")]
@@ -155,6 +161,7 @@ async def retrieve_catalog(model_id: ModelId, principal: CallerPrincipal, opened
     summary="Retrieve a model",
     response_model=ModelInfo | AnthropicModel,
     openapi_extra={"parameters": [_ANTHROPICS_VERSION]},
+    responses=_EITHER_ERROR,
 )
 async def retrieve_model(request: Request, model_id: ModelId, caller: CallerUser) -> Response:
     """One model of the list; for Anthropic's clients, who send `anthropic-version`, in its shape."""
