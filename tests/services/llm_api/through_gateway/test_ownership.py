@@ -135,6 +135,8 @@ async def test_a_stranger_finds_nothing_and_changes_nothing(visitor: Visitor, cr
     theirs = await belongings(owner)
     own = await belongings(guest)
     stranger = guest if credential == "token" else visitor.with_key(await guest.key())
+    bound = {"name": "bound", "project_id": theirs.ids["project_id"]}
+    await guest.post("/auth/api-keys", bound, status=404)
     before, mine = await theirs.see(), await own.see()
     for route, bodies in OWNED.items():
         method, _, path = route.partition(" ")
