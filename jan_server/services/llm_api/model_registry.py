@@ -204,7 +204,8 @@ def _offered(model: ProviderModel, catalog: ModelCatalog | None, provider: Activ
         price=price_of(model.pricing),
         pricing=pricing_of(model.pricing),
         context_length=limits.get("context_length") or (catalog.context_length if catalog else None),
-        defaults=_defaults(catalog.supported_parameters if catalog else {}),
+        defaults=_defaults(catalog.supported_parameters if catalog else {})
+        | (model.default_parameters or {}),
         instruct_key=model.instruct_model_id,
         problem=provider.problem,
     )

@@ -246,6 +246,8 @@ def provider_model_object(model: ListedProviderModel) -> dict[str, Any]:
             shown["family"] = catalog.family
     if row.token_limits:
         shown["token_limits"] = row.token_limits
+    if row.default_parameters:
+        shown["default_parameters"] = row.default_parameters
     if model.instruct_public_id:
         shown["instruct_model_public_id"] = model.instruct_public_id
     return shown

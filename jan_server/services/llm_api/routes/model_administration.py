@@ -234,6 +234,10 @@ async def read_model(opened: Open, provider_model_id: str) -> Response:
         return OrjsonResponse(provider_model_object(await find_provider_model(session, provider_model_id)))
 
 
+_CLEARED = ("token_limits", "default_parameters")
+"""What null takes away from a provider's model, as a whole or by its members."""
+
+
 @router.patch(
     "/provider-models/{provider_model_id}",
     summary="Change a provider's model",
@@ -248,11 +252,10 @@ async def change_model(
 ) -> Response:
     """What is left out stays."""
     changes = body.model_dump(exclude_unset=True)
-    changes = {name: value for name, value in changes.items() if value is not None or name == "token_limits"}
-    if changes.get("token_limits"):
-        changes["token_limits"] = {
-            name: value for name, value in changes["token_limits"].items() if value is not None
-        } or None
+    changes = {name: value for name, value in changes.items() if value is not None or name in _CLEARED}
+    for name in _CLEARED:
+        if changes.get(name):
+            changes[name] = {key: value for key, value in changes[name].items() if value is not None} or None
     async with opened.database.session() as session:
         model = await find_provider_model(session, provider_model_id)
         shown = provider_model_object(await update_provider_model(session, model, changes))

@@ -133,6 +133,20 @@ class TokenLimits(BaseModel):
     max_completion_tokens: int | None = Field(None, ge=1)
 
 
+class DefaultParameters(BaseModel):
+    """What a model gets where a chat or a completion says nothing; wins over the catalogue's defaults."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    temperature: float | None = Field(None, ge=0, le=5)
+    top_p: float | None = Field(None, ge=0, le=1)
+    presence_penalty: float | None = Field(None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(None, ge=-2, le=2)
+    max_tokens: int | None = Field(None, ge=1, le=2**31 - 1)
+    top_k: int | None = Field(None, ge=-1, le=2**31 - 1)
+    repetition_penalty: float | None = Field(None, gt=0, le=10)
+
+
 class ProviderModelInfo(BaseModel):
     """A model as its provider offers it."""
 
@@ -150,6 +164,7 @@ class ProviderModelInfo(BaseModel):
     model_order_number: int
     pricing: Pricing
     token_limits: TokenLimits | None = None
+    default_parameters: DefaultParameters | None = None
     family: str | None = None
     supports_images: bool
     supports_embeddings: bool
@@ -230,6 +245,7 @@ class ProviderModelChanges(BaseModel):
     model_order_number: int | None = Field(None, ge=0, le=2**31 - 1)
     pricing: Pricing | None = None
     token_limits: TokenLimits | None = None
+    default_parameters: DefaultParameters | None = None
     active: bool | None = None
     instruct_model_public_id: PlainText | None = Field(None, description="An empty text clears it.")
 
