@@ -21,9 +21,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="counted rounds of each side (5)")
     options = parser.parse_args()
 
-    console = Console(width=120)
+    console = Console(width=140)
     console.print(" · ".join(machine()))
-    table = Table("figure", "bare proxy", "platform", "ratio", "difference", "target")
+    table = Table("figure", "bare proxy", "platform", "ratio", "difference", "CPU per answer", "target")
     comparisons, pages = measure(Length(options.seconds, options.rounds))
     for figure in comparisons:
         table.add_row(
@@ -32,6 +32,7 @@ def main() -> None:
             f"{figure.platform:,.2f} {figure.unit}",
             f"{figure.ratio:.2f}",
             f"{figure.platform - figure.bare:+,.2f}",
+            f"{figure.bare_cpu:,.0f} / {figure.platform_cpu:,.0f} µs",
             figure.target,
         )
     console.print(table)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+import psutil
+
 from benchmarks.load import Round, run_round
 
 CONNECTIONS = 16
@@ -22,6 +24,9 @@ class Comparison:
         platform: The whole path.
         target: What the project promises, in words.
         ratio: Median of the rounds' ratios, platform over bare.
+        bare_cpu: Processor time of the bare proxy for one answer, in microseconds.
+        platform_cpu: The same of the platform's server process. Other work on the machine disturbs
+            these two less than all others.
     """
 
     name: str
@@ -30,6 +35,8 @@ class Comparison:
     platform: float
     target: str
     ratio: float
+    bare_cpu: float
+    platform_cpu: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +45,12 @@ class Side:
 
     Attributes:
         port: Where it listens.
+        process: The id of its process.
         requests: Makes the requests of a round, as `run_round` takes them, before its clock starts.
     """
 
     port: int
+    process: int
     requests: Callable[[], Sequence[bytes]]
 
 
@@ -74,15 +83,18 @@ async def compare(
         RuntimeError: An answer had another status than 200.
     """
     seen: tuple[list[float], list[float]] = ([], [])
+    cpu: tuple[list[float], list[float]] = ([], [])
     # In turn, so that a machine whose speed drifts slows both sides alike; the first round warms up.
     for number in range(length.rounds + 1):
-        for side, found in zip(sides, seen, strict=True):
+        for side, found, spent in zip(sides, seen, cpu, strict=True):
             requests = side.requests()
+            before = _cpu_seconds(side.process)
             result = await run_round(side.port, requests, connections=connections, seconds=length.seconds)
             if result.failures:
                 raise RuntimeError(f"{result.failures} answers of port {side.port} were not 200")
             if number:
                 found.append(figure(result))
+                spent.append((_cpu_seconds(side.process) - before) / len(result.latencies) * 1e6)
     bare, platform = seen
     return Comparison(
         name=name,
@@ -91,7 +103,14 @@ async def compare(
         platform=median(platform),
         target=target,
         ratio=median(b / a for a, b in zip(bare, platform, strict=True)),
+        bare_cpu=median(cpu[0]),
+        platform_cpu=median(cpu[1]),
     )
+
+
+def _cpu_seconds(process: int) -> float:
+    times = psutil.Process(process).cpu_times()
+    return float(times.user + times.system)
 
 
 def throughput(result: Round) -> float:

@@ -60,13 +60,13 @@ def wait_for_port(port: int, seconds: float = 30) -> None:
 
 
 @contextmanager
-def running(module: str, *arguments: object, port: int, core: int) -> Iterator[None]:
-    """A module of this package as a process, until the block ends."""
+def running(module: str, *arguments: object, port: int, core: int) -> Iterator[int]:
+    """A module of this package as a process, until the block ends; gives its id."""
     process = subprocess.Popen([sys.executable, "-m", module, *map(str, arguments)])
     pin(core, process.pid)
     try:
         wait_for_port(port)
-        yield
+        yield process.pid
     finally:
         process.terminate()
         process.wait(10)
@@ -77,6 +77,7 @@ class Platform:
 
     Attributes:
         gateway: The gateway's port.
+        process: The id of the server process; 0 until it runs.
         token: A guest's access token, got through the gateway.
     """
 
@@ -84,6 +85,7 @@ class Platform:
         self.home = home
         self.environment = environment
         self.gateway = ports["gateway"]
+        self.process = 0
         self.token = ""
 
     def jan(self, *arguments: str) -> str:
@@ -146,11 +148,13 @@ class Servers:
 
     Attributes:
         bare: The port of the bare proxy.
+        bare_process: The id of its process.
         platform: The whole stack.
         model: The model's id at both.
     """
 
     bare: int
+    bare_process: int
     platform: Platform
     model: str
 
@@ -162,10 +166,10 @@ def running_servers() -> Iterator[Servers]:
     upstream, bare = free_ports(2)
     with (
         running("benchmarks.constant_upstream", upstream, port=upstream, core=LOAD_CORE),
-        running("benchmarks.bare_proxy", bare, upstream, port=bare, core=SERVER_CORE),
+        running("benchmarks.bare_proxy", bare, upstream, port=bare, core=SERVER_CORE) as process,
         running_platform(upstream, SERVER_CORE, LOAD_CORE) as platform,
     ):
-        yield Servers(bare, platform, str(platform.get("/v1/models")["data"][0]["id"]))
+        yield Servers(bare, process, platform, str(platform.get("/v1/models")["data"][0]["id"]))
 
 
 @contextmanager
@@ -180,6 +184,7 @@ def running_platform(upstream: int, core: int, children_core: int) -> Iterator[P
         )
         platform.jan("up", "-d")
         server = psutil.Process(int(json.loads(platform.jan("status", "--json"))["pid"]))
+        platform.process = server.pid
         pin(core, server.pid)
         for child in server.children(recursive=True):
             pin(children_core, child.pid)

@@ -16,7 +16,9 @@ async def measure(servers: Servers, length: Length) -> list[Comparison]:
         platform = chat_request(
             servers.platform.gateway, token=servers.platform.token, model=servers.model, stream=stream
         )
-        return Side(servers.bare, lambda: [bare]), Side(servers.platform.gateway, lambda: [platform])
+        return Side(servers.bare, servers.bare_process, lambda: [bare]), Side(
+            servers.platform.gateway, servers.platform.process, lambda: [platform]
+        )
 
     plain, streamed = sides(stream=False), sides(stream=True)
     return [

@@ -39,12 +39,12 @@ async def measure(servers: Servers, length: Length) -> list[Comparison]:
     beginning = chat({})
     sides = {
         "new conversations": (
-            Side(servers.bare, lambda: [bare]),
-            Side(platform.gateway, lambda: [beginning]),
+            Side(servers.bare, servers.bare_process, lambda: [bare]),
+            Side(platform.gateway, platform.process, lambda: [beginning]),
         ),
         f"conversations of {HISTORY} items and more": (
-            Side(servers.bare, lambda: [bare]),
-            Side(platform.gateway, going_on),
+            Side(servers.bare, servers.bare_process, lambda: [bare]),
+            Side(platform.gateway, platform.process, going_on),
         ),
     }
     figures = []
