@@ -6,7 +6,7 @@ JAN := $(BIN)/jan
 HOME_DIR := $(if $(JAN_HOME),$(JAN_HOME),$(HOME)/.jan)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quickstart up-full down down-clean lint fmt bench
+.PHONY: help run test quickstart up-full down down-clean schemathesis lint fmt bench
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -36,6 +36,9 @@ down: $(BIN)/jan ## Stop the stack
 
 down-clean: $(BIN)/jan ## Stop the stack and remove its data
 	$(JAN) down --clean
+
+schemathesis: $(VENV)/.dev ## Try the whole API for longer than the test suite does
+	JAN_SCHEMATHESIS_EXAMPLES=20 $(BIN)/pytest tests/services/llm_api/test_openapi_document.py
 
 lint: $(VENV)/.dev ## Check style, types and the direction of dependencies
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

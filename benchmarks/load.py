@@ -1,6 +1,6 @@
 """A load generator that costs little: raw HTTP/1.1 over kept connections.
 
-A round sends the same request again and again on each of its connections for a bounded
+A round sends its requests in turn, again and again, on each of its connections for a bounded
 time and counts answers, frames and how long each answer took.
 """
 
@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import cycle
 from statistics import median
 
 import orjson
@@ -61,17 +64,27 @@ def chat_request(
             **(extra or {}),
         }
     )
-    authorization = f"Authorization: Bearer {token}\r\n" if token else ""
     head = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{authorization}"
+        f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{_authorization(token)}"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 
 
+def get_request(port: int, path: str, *, token: str) -> bytes:
+    """The bytes of a GET request."""
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{_authorization(token)}\r\n".encode()
+
+
+def _authorization(token: str) -> str:
+    return f"Authorization: Bearer {token}\r\n" if token else ""
+
+
 class _Connection(asyncio.Protocol):
-    def __init__(self, request: bytes, until: float, result: Round, done: asyncio.Future[None]) -> None:
-        self._request = request
+    def __init__(
+        self, requests: Iterator[bytes], until: float, result: Round, done: asyncio.Future[None]
+    ) -> None:
+        self._requests = requests
         self._until = until
         self._result = result
         self._done = done
@@ -90,7 +103,7 @@ class _Connection(asyncio.Protocol):
         self._head_end = -1
         self._length = -1
         self._sent_at = time.perf_counter()
-        self._transport.write(self._request)
+        self._transport.write(next(self._requests))
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -123,8 +136,13 @@ class _Connection(asyncio.Protocol):
             self._done.set_result(None)
 
 
-async def run_round(port: int, request: bytes, *, connections: int, seconds: float) -> Round:
-    """Load 127.0.0.1:`port` for `seconds` and say what came back."""
+async def run_round(port: int, requests: Sequence[bytes], *, connections: int, seconds: float) -> Round:
+    """Load 127.0.0.1:`port` for `seconds` and say what came back.
+
+    The connections share `requests`: each takes the next one that none has taken yet, and after the
+    last the first again.
+    """
+    turns = cycle(requests)
     loop = asyncio.get_running_loop()
     result = Round()
     started = time.perf_counter()
@@ -133,7 +151,7 @@ async def run_round(port: int, request: bytes, *, connections: int, seconds: flo
         done: asyncio.Future[None] = loop.create_future()
         waiting.append(done)
         await loop.create_connection(
-            lambda done=done: _Connection(request, started + seconds, result, done), "127.0.0.1", port
+            partial(_Connection, turns, started + seconds, result, done), "127.0.0.1", port
         )
     await asyncio.gather(*waiting)
     result.seconds = time.perf_counter() - started

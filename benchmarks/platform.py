@@ -14,18 +14,24 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 SERVER_CORE = 0
 LOAD_CORE = 1
 
 
 def pin(core: int, pid: int = 0) -> None:
-    """Keep a process on one core, where the system can."""
-    if hasattr(os, "sched_setaffinity") and core in os.sched_getaffinity(0) | {core}:
+    """Keep a process on one core with all its threads, where the system can."""
+    if not hasattr(os, "sched_setaffinity"):
+        return
+    threads = (int(task.name) for task in Path(f"/proc/{pid or os.getpid()}/task").iterdir())
+    for thread in threads:
         with suppress(OSError):
-            os.sched_setaffinity(pid, {core})
+            os.sched_setaffinity(thread, {core})
 
 
 def free_ports(count: int) -> list[int]:
@@ -54,13 +60,13 @@ def wait_for_port(port: int, seconds: float = 30) -> None:
 
 
 @contextmanager
-def running(module: str, *arguments: object, port: int, core: int) -> Iterator[None]:
-    """A module of this package as a process, until the block ends."""
+def running(module: str, *arguments: object, port: int, core: int) -> Iterator[int]:
+    """A module of this package as a process, until the block ends; gives its id."""
     process = subprocess.Popen([sys.executable, "-m", module, *map(str, arguments)])
     pin(core, process.pid)
     try:
         wait_for_port(port)
-        yield
+        yield process.pid
     finally:
         process.terminate()
         process.wait(10)
@@ -71,6 +77,7 @@ class Platform:
 
     Attributes:
         gateway: The gateway's port.
+        process: The id of the server process; 0 until it runs.
         token: A guest's access token, got through the gateway.
     """
 
@@ -78,6 +85,7 @@ class Platform:
         self.home = home
         self.environment = environment
         self.gateway = ports["gateway"]
+        self.process = 0
         self.token = ""
 
     def jan(self, *arguments: str) -> str:
@@ -95,11 +103,18 @@ class Platform:
 
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """POST to the gateway and decode the answer."""
+        return self._send("POST", path, json.dumps(body or {}).encode())
+
+    def get(self, path: str) -> Any:
+        """GET from the gateway and decode the answer."""
+        return self._send("GET", path)
+
+    def _send(self, method: str, path: str, body: bytes | None = None) -> Any:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.gateway}{path}",
-            data=json.dumps(body or {}).encode(),
+            data=body,
             headers={"content-type": "application/json", "authorization": f"Bearer {self.token}"},
-            method="POST",
+            method=method,
         )
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
@@ -127,15 +142,52 @@ def configured(settings: Mapping[str, str]) -> Iterator[Platform]:
             platform.jan("down")
 
 
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """What is compared, up and running.
+
+    Attributes:
+        bare: The port of the bare proxy.
+        bare_process: The id of its process.
+        platform: The whole stack.
+        model: The model's id at both.
+    """
+
+    bare: int
+    bare_process: int
+    platform: Platform
+    model: str
+
+
 @contextmanager
-def running_platform(upstream: int, core: int) -> Iterator[Platform]:
-    """The whole stack on free ports, its provider the constant upstream, on one core."""
+def running_servers() -> Iterator[Servers]:
+    """Upstream, bare proxy and the stack; this process, which loads them, moves to the upstream's core."""
+    pin(LOAD_CORE)
+    upstream, bare = free_ports(2)
+    with (
+        running("benchmarks.constant_upstream", upstream, port=upstream, core=LOAD_CORE),
+        running("benchmarks.bare_proxy", bare, upstream, port=bare, core=SERVER_CORE) as process,
+        running_platform(upstream, SERVER_CORE, LOAD_CORE) as platform,
+    ):
+        yield Servers(bare, process, platform, str(platform.get("/v1/models")["data"][0]["id"]))
+
+
+@contextmanager
+def running_platform(upstream: int, core: int, children_core: int) -> Iterator[Platform]:
+    """The whole stack on free ports, its provider the constant upstream.
+
+    The server process keeps to `core`, PostgreSQL to `children_core`.
+    """
     with configured({"REMOTE_API_KEY": secrets.token_hex(16)}) as platform:
         platform.jan(
             "quickstart", "--yes", "--provider", "remote", "--remote-url", f"http://127.0.0.1:{upstream}/v1"
         )
         platform.jan("up", "-d")
-        pin(core, int(json.loads(platform.jan("status", "--json"))["pid"]))
+        server = psutil.Process(int(json.loads(platform.jan("status", "--json"))["pid"]))
+        platform.process = server.pid
+        pin(core, server.pid)
+        for child in server.children(recursive=True):
+            pin(children_core, child.pid)
         platform.token = platform.post("/auth/guest-login")["access_token"]
         yield platform
 

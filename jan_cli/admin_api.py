@@ -7,14 +7,60 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from jan_cli.commands.token import SECONDS, administrator_login, reason
-from jan_cli.console import CommandError
+from jan_cli.configuration import existing_configuration
+from jan_cli.console import CommandError, PlatformAway, invocation, note, print_json
 
 if TYPE_CHECKING:
+    import typer
+
     from jan_server.settings.tree import Settings
+
+ROWS_A_CALL = 500
+
+
+def admin_api(context: typer.Context) -> AdminApi:
+    """The admin API of the platform that the command line names.
+
+    Raises:
+        CommandError: There is no configuration, nobody answers, or the administrator cannot log in.
+    """
+    return AdminApi(existing_configuration(invocation(context).home).settings)
+
+
+def report(value: Any, done: str, *, as_json: bool) -> None:
+    """Say what was done, or with `--json` print what the platform answered."""
+    if as_json:
+        print_json(value)
+    else:
+        note(done)
+
+
+def only(
+    found: list[dict[str, Any]], what: str, wanted: str, *, label: Callable[[dict[str, Any]], str], see: str
+) -> dict[str, Any]:
+    """The one thing that was found.
+
+    Args:
+        found: What fits.
+        what: What kind of thing it is, for example `provider`.
+        wanted: How the user called it.
+        label: What tells the things that fit from one another.
+        see: The command that lists them.
+
+    Raises:
+        CommandError: There is none, or more than one.
+    """
+    if not found:
+        raise CommandError(f"There is no {what} {wanted!r}.", f"See: {see}")
+    if len(found) > 1:
+        raise CommandError(
+            f"{len(found)} {what}s are called {wanted!r}.", f"Give one of: {', '.join(map(label, found))}"
+        )
+    return found[0]
 
 
 class AdminApi:
@@ -74,13 +120,35 @@ class AdminApi:
             raise CommandError(f"The platform refused ({refusal.code}): {reason(refusal.read())}") from None
         except (OSError, http.client.HTTPException) as failure:
             cause = getattr(failure, "reason", failure)
-            raise CommandError(
+            raise PlatformAway(
                 f"The gateway does not answer at {self._url}: {cause}", "Start the platform: jan up -d"
             ) from None
         try:
             return json.loads(content) if content else None
         except ValueError:
             raise CommandError(f"What answers at {self._url} is not the gateway of Jan Server.") from None
+
+    def all_rows(
+        self, *segments: str, query: Mapping[str, Any] | None = None, member: str = "data"
+    ) -> list[dict[str, Any]]:
+        """All rows of a list that comes in pages with `limit`, `offset` and `total`.
+
+        Args:
+            segments: The path below `/v1/admin`.
+            query: Further query parameters.
+            member: Where the rows stand in an answer.
+
+        Raises:
+            CommandError: As `call`.
+        """
+        rows: list[dict[str, Any]] = []
+        while True:
+            page = self.call(
+                "GET", *segments, query={**(query or {}), "limit": ROWS_A_CALL, "offset": len(rows)}
+            )
+            rows += page[member]
+            if not page[member] or len(rows) >= page["total"]:
+                return rows
 
 
 def _text(value: Any) -> str:

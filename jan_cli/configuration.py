@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jan_cli.console import CommandError, warn
+from jan_cli.console import CommandError, PlatformAway, warn
 from jan_server.settings.home import JanHome
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def existing_configuration(home: Path, profiles: Sequence[str] = ()) -> LoadedSe
         CommandError: There is no configuration yet, or it cannot be used.
     """
     if not JanHome(home).config_file.exists():
-        raise CommandError(f"There is no configuration in {home} yet.", "Make one: jan quickstart")
+        raise PlatformAway(f"There is no configuration in {home} yet.", "Make one: jan quickstart")
     loaded = configuration(home, profiles)
     for warning in loaded.warnings:
         warn(warning)

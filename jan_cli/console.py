@@ -55,6 +55,10 @@ class CommandError(Exception):
         self.exit_code = exit_code
 
 
+class PlatformAway(CommandError):
+    """The platform that a command needs does not answer, or is not configured yet."""
+
+
 class Declined(Exception):
     """The user answered no or broke off: no error, but what was asked was not done.
 
@@ -129,6 +133,11 @@ def print_table(
     (stdout if stdout.is_terminal else Console(highlight=False, width=PIPE_WIDTH)).print(table)
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 model`, `2 models`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def note(message: str) -> None:
     """One line about progress, on standard error."""
     stderr.print(escape(message))
@@ -157,6 +166,22 @@ def confirm(question: str, *, yes: bool) -> bool:
         raise CommandError(f"{question} Nobody is there to answer.", "Add --yes to go ahead.")
     with answering():
         return typer.confirm(question, default=False, err=True)
+
+
+def confirm_or_decline(question: str, *, yes: bool, declined: str) -> None:
+    """Asks as `confirm` does, and ends the command when the answer is no.
+
+    Args:
+        question: what will happen, ending with a question mark.
+        yes: the command's `--yes`: answers without asking.
+        declined: what was left as it is, one line.
+
+    Raises:
+        CommandError: nobody is there to answer.
+        Declined: the answer is no.
+    """
+    if not confirm(question, yes=yes):
+        raise Declined(declined)
 
 
 def show_error(message: str, remedy: str | None = None) -> None:

@@ -50,7 +50,8 @@ COMMANDS: dict[str, CommandEntry] = {
         },
         "Use": {
             "token": "Print a bearer token for scripts.",
-            "models": "List, fetch and remove models.",
+            "models": "List, fetch, switch and describe models; their routes and aliases.",
+            "providers": "Keep the providers of models.",
             "engine": "Run the inference engine alone.",
             "gateway": "Look into the gateway: its routes and their plugins.",
         },

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from jan_cli.configuration import existing_configuration
-from jan_cli.console import CommandError, confirm, invocation, note, print_json, print_table
-
-if TYPE_CHECKING:
-    from jan_cli.admin_api import AdminApi
+from jan_cli.admin_api import AdminApi, admin_api, only, report
+from jan_cli.console import CommandError, confirm_or_decline, note, print_json, print_table
+from jan_cli.options import AsJson, Yes, cleared
 
 app = typer.Typer(
     name="keys",
@@ -23,14 +21,14 @@ app = typer.Typer(
 LIMITS = (
     "project_id",
     "allowed_models",
+    "denied_models",
+    "cache",
     "requests_per_minute",
     "tokens_per_minute",
     "budget_usd",
     "budget_tokens",
 )
-KEYS_A_CALL = 500
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Key = Annotated[
     str, typer.Argument(metavar="KEY", help="The id of a key, or its name where only one has it.")
 ]
@@ -39,6 +37,16 @@ Owner = Annotated[
 ]
 Models = Annotated[
     str | None, typer.Option(metavar="LIST", help="Patterns of allowed models, separated by commas.")
+]
+Denied = Annotated[
+    str | None,
+    typer.Option("--deny", metavar="LIST", help="Patterns of models that are refused, separated by commas."),
+]
+CacheSeconds = Annotated[
+    int | None, typer.Option("--cache", metavar="SECONDS", min=1, help="Use answers again for so long.")
+]
+CacheShared = Annotated[
+    bool, typer.Option("--cache-shared", help="Also for other users whose keys say the same; with --cache.")
 ]
 Requests = Annotated[int | None, typer.Option(min=1, help="Requests a minute.")]
 Tokens = Annotated[int | None, typer.Option(min=1, help="Tokens a minute.")]
@@ -60,10 +68,7 @@ def list_keys(context: typer.Context, owner: Owner = None, as_json: AsJson = Fal
         return
     print_table(
         ("NAME", "OWNER", "STATE", "EXPIRES", "LIMITS", "ID"),
-        [
-            (key["name"], owner_of(key), key["status"], key["expires_at"][:10], limits_of(key), key["id"])
-            for key in keys
-        ],
+        [(key["name"], owner_of(key), key["status"], end_of(key), limits_of(key), key["id"]) for key in keys],
     )
 
 
@@ -74,6 +79,9 @@ def create(
     owner: Owner = None,
     days: Annotated[int | None, typer.Option(min=1, help="How long it works.")] = None,
     models: Models = None,
+    deny: Denied = None,
+    cache: CacheSeconds = None,
+    cache_shared: CacheShared = False,
     requests: Requests = None,
     tokens: Tokens = None,
     budget_usd: BudgetUsd = None,
@@ -89,6 +97,7 @@ def create(
     Example: jan keys create ci --owner ada@example.org --models "openai/*" --budget-usd 25
     """
     body = given_limits(models, requests, tokens, budget_usd, budget_tokens, period, project)
+    body |= given_policy(deny, cache, shared=cache_shared)
     body |= {"name": name} | ({} if owner is None else {"owner": owner})
     body |= {} if days is None else {"expires_in_days": days}
     key = admin_api(context).call("POST", "api-keys", body=body)
@@ -96,7 +105,7 @@ def create(
         print_json(key)
         return
     sys.stdout.write(f"{key['key']}\n")
-    note(f"{key['name']} of {owner_of(key)}, until {key['expires_at'][:10]}: {limits_of(key) or 'no limits'}")
+    note(f"{key['name']} of {owner_of(key)}, until {end_of(key)}: {limits_of(key) or 'no limits'}")
 
 
 @app.command("limit")
@@ -111,6 +120,9 @@ def limit(
         typer.Option(metavar="USER", help="Limit all credentials of this user together, instead of a key."),
     ] = None,
     models: Models = None,
+    deny: Denied = None,
+    cache: CacheSeconds = None,
+    cache_shared: CacheShared = False,
     requests: Requests = None,
     tokens: Tokens = None,
     budget_usd: BudgetUsd = None,
@@ -129,15 +141,11 @@ def limit(
     if (key is None) == (user is None):
         raise CommandError("Give either a KEY or --user.", exit_code=2)
     body: dict[str, Any] = {}
-    for name in clear or ():
-        if name not in (*LIMITS, "all"):
-            raise CommandError(
-                f"--clear does not know {name!r}.", f"It takes {', '.join(LIMITS)} or all.", exit_code=2
-            )
-        # A user counts for no project.
-        names = [each for each in LIMITS if key is not None or each != "project_id"]
-        body |= dict.fromkeys(names if name == "all" else [name])
+    # A user counts for no project, and says nothing about the cache.
+    limited = tuple(each for each in LIMITS if key is not None or each not in ("project_id", "cache"))
+    body |= dict.fromkeys(cleared(clear, limited))
     body |= given_limits(models, requests, tokens, budget_usd, budget_tokens, period, project)
+    body |= given_policy(deny, cache, shared=cache_shared)
     if not body:
         raise CommandError("No limit is given.", "See: jan keys limit --help", exit_code=2)
     api = admin_api(context)
@@ -145,17 +153,35 @@ def limit(
         changed = api.call("PATCH", "user-limits", user, body=body)
     else:
         changed = api.call("PATCH", "api-keys", find_key(api, str(key))["id"], body=body)
-    if as_json:
-        print_json(changed)
-    else:
-        note(f"{user or changed['name']}: {limits_of(changed) or 'no limits'}")
+    done = f"{user or changed['name']}: {limits_of(changed) or 'no limits'}"
+    report(changed, done, as_json=as_json)
+
+
+@app.command("extend")
+def extend(
+    context: typer.Context,
+    key: Key,
+    days: Annotated[int | None, typer.Option(min=1, help="How long it works from now on.")] = None,
+    forever: Annotated[bool, typer.Option("--forever", help="Let it work without an end.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let a key end later or sooner; one that has expired works again.
+
+    Example: jan keys extend ci --days 30
+    """
+    if (days is None) == (not forever):
+        raise CommandError("Give either --days or --forever.", exit_code=2)
+    api = admin_api(context)
+    body = {"expires_at": None} if days is None else {"expires_in_days": days}
+    changed = api.call("PATCH", "api-keys", find_key(api, key, "active", "expired")["id"], body=body)
+    report(changed, f"{changed['name']} works until {end_of(changed)}.", as_json=as_json)
 
 
 @app.command("revoke")
 def revoke(
     context: typer.Context,
     key: Key,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Make a key useless for good.
 
@@ -163,43 +189,29 @@ def revoke(
     """
     api = admin_api(context)
     found = find_key(api, key)
-    if confirm(f"Revoke the key {found['name']} of {owner_of(found)}?", yes=yes):
-        api.call("DELETE", "api-keys", found["id"])
-        note(f"{found['name']} was revoked.")
-
-
-def admin_api(context: typer.Context) -> AdminApi:
-    """The platform's admin API."""
-    from jan_cli.admin_api import AdminApi
-
-    return AdminApi(existing_configuration(invocation(context).home).settings)
+    question = f"Revoke the key {found['name']} of {owner_of(found)}?"
+    confirm_or_decline(question, yes=yes, declined="No key was revoked.")
+    api.call("DELETE", "api-keys", found["id"])
+    note(f"{found['name']} was revoked.")
 
 
 def all_keys(api: AdminApi, owner: str | None = None) -> list[dict[str, Any]]:
     """Every key, however many there are."""
-    keys: list[dict[str, Any]] = []
-    while True:
-        query = {"owner": owner, "limit": KEYS_A_CALL, "offset": len(keys)}
-        page = api.call("GET", "api-keys", query=query)
-        keys += page["items"]
-        if not page["items"] or len(keys) >= page["total"]:
-            return keys
+    return api.all_rows("api-keys", query={"owner": owner}, member="items")
 
 
-def find_key(api: AdminApi, named: str) -> dict[str, Any]:
-    """The key with this id, or the only one with this name that still works.
+def find_key(api: AdminApi, named: str, *states: str) -> dict[str, Any]:
+    """The key with this id, or the only one with this name in one of these states; active by default.
 
     Raises:
         CommandError: There is none, or more than one.
     """
     keys = all_keys(api)
     found = [key for key in keys if key["id"] == named.lower()]
-    found = found or [key for key in keys if key["name"] == named and key["status"] == "active"]
-    if not found:
-        raise CommandError(f"There is no key {named!r}.", "See: jan keys list")
-    if len(found) > 1:
-        raise CommandError(f"{len(found)} keys are called {named!r}.", "Give the id: jan keys list")
-    return found[0]
+    found = found or [
+        key for key in keys if key["name"] == named and key["status"] in (states or ("active",))
+    ]
+    return only(found, "key", named, label=lambda key: key["id"], see="jan keys list")
 
 
 def given_limits(
@@ -224,6 +236,19 @@ def given_limits(
     return {name: value for name, value in limits.items() if value is not None}
 
 
+def given_policy(deny: str | None, cache: int | None, *, shared: bool) -> dict[str, Any]:
+    """What the command line says about denied models and the cache, as the platform takes it."""
+    if shared and cache is None:
+        raise CommandError("--cache-shared needs --cache.", exit_code=2)
+    body: dict[str, Any] = {} if cache is None else {"cache": {"ttl": cache, "shared": shared}}
+    return body | ({} if deny is None else {"denied_models": [each.strip() for each in deny.split(",")]})
+
+
+def end_of(key: dict[str, Any]) -> str:
+    """The day on which a key ends."""
+    return str(key.get("expires_at") or "never")[:10]
+
+
 def owner_of(key: dict[str, Any]) -> str:
     """How a key's owner is called."""
     return str(key["email"] or key["username"] or f"user {key['user_id']}")
@@ -234,6 +259,10 @@ def limits_of(limited: dict[str, Any]) -> str:
     words = []
     if models := limited.get("allowed_models"):
         words.append(f"models {' '.join(models)}")
+    if denied := limited.get("denied_models"):
+        words.append(f"not {' '.join(denied)}")
+    if cache := limited.get("cache"):
+        words.append(f"{'shared ' if cache['shared'] else ''}cache of {cache['ttl']:,} s")
     if (requests := limited.get("requests_per_minute")) is not None:
         words.append(f"{requests:,} requests/min")
     if (tokens := limited.get("tokens_per_minute")) is not None:

@@ -1,4 +1,4 @@
-"""`jan models`: the models on this machine, for the built-in engine."""
+"""`jan models`: the models of all providers, and the files on this machine for the built-in engine."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jan_cli.admin_api import admin_api
+from jan_cli.commands import model_catalog, model_routes, offered_models
 from jan_cli.configuration import configuration
 from jan_cli.console import (
     CommandError,
-    Declined,
-    confirm,
+    PlatformAway,
+    confirm_or_decline,
     invocation,
     note,
     print_json,
     print_table,
     stderr,
     stdout,
+    warn,
 )
+from jan_cli.options import AsJson, Yes
 from jan_server.settings.home import JanHome
 
 if TYPE_CHECKING:
@@ -27,29 +31,102 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="models",
-    help="List, fetch and remove the models of the built-in engine.",
-    epilog="Example: jan models pull",
+    help="Keep models: what providers offer, the catalogue, routes and aliases, and the engine's files.",
+    epilog="Example: jan models list",
     no_args_is_help=True,
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+app.add_typer(model_catalog.app)
+app.add_typer(model_routes.app)
 
 
 @app.command("list")
-def list_models(context: typer.Context, as_json: AsJson = False) -> None:
-    """Show the models that are here, and the built-in one even when it is not.
+def list_models(
+    context: typer.Context,
+    search: Annotated[str | None, typer.Option(help="Part of an id or a name.")] = None,
+    provider: Annotated[str | None, typer.Option(help="Only of the provider with this name or id.")] = None,
+    active: Annotated[
+        bool | None, typer.Option("--active/--inactive", help="Only those that can be called, or the others.")
+    ] = None,
+    local: Annotated[
+        bool, typer.Option("--local", help="Only the files on this machine; the platform need not run.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the models of all providers, and those on this machine that nobody offers.
 
-    ID is what requests call a model, and MODEL what this command and the settings call it.
+    When the platform does not run, only the models on this machine are shown.
 
-    Example: jan models list --json
+    Example: jan models list --provider Groq --active
     """
-    from jan_server.inference import builtin_model
+    if local:
+        if (search, provider, active) != (None, None, None):
+            raise CommandError("--local goes with none of the filters.", exit_code=2)
+        show_files(context, as_json)
+        return
+    files = stored_descriptions(context)
+    try:
+        offered = offered_models.list_offered(admin_api(context), search, provider, active)
+    except PlatformAway as away:
+        if (search, provider, active) != (None, None, None):
+            raise
+        warn(f"Only the models on this machine are shown. {away.message}", away.remedy)
+        offered = []
+    files_by_id = {file["id"]: file for file in files}
+    rows = [
+        {
+            **model,
+            "id": model["model_public_id"],
+            "name": model["model_display_name"],
+            "local": files_by_id.pop(model["model_public_id"], None) if is_engine(model) else None,
+        }
+        for model in offered
+    ]
+    if (search, provider, active) == (None, None, None):
+        rows += [
+            {"id": file["id"], "name": file["name"], "active": False, "local": file}
+            for file in files_by_id.values()
+        ]
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ("ID", "PROVIDER", "CATEGORY", "CONTEXT", "$/1M IN", "$/1M OUT", "STATE", "FILE"),
+        [
+            (
+                row["id"],
+                row.get("provider", "-"),
+                row.get("category", ""),
+                row.get("context_length") or (row["local"] or {}).get("context_length") or "",
+                *offered_models.dollars_per_million(row.get("pricing")),
+                offered_models.state(row) if "provider" in row else "not offered",
+                state(row["local"]) if row["local"] else "",
+            )
+            for row in rows
+        ],
+        right=("CONTEXT", "$/1M IN", "$/1M OUT"),
+    )
+    note_missing(files)
 
-    used = configuration(invocation(context).home).settings.inference.llamacpp.model
-    store = model_store(context)
-    rows = [description(store, model, used) for model in store.models()]
-    if not any(row["name"] == builtin_model.NAME for row in rows):
-        rows.append(description(store, builtin_model.MODEL, used))
+
+app.command("show")(offered_models.show)
+app.command("enable")(offered_models.enable)
+app.command("disable")(offered_models.disable)
+app.command("edit")(offered_models.edit)
+app.command("alias")(model_routes.alias)
+
+
+def is_engine(model: dict[str, Any]) -> bool:
+    """Whether this installation's own engine offers a model."""
+    return bool(model["provider_vendor"] == "jan")
+
+
+def show_files(context: typer.Context, as_json: bool) -> None:
+    """The models on this machine, and the built-in one even when it is not here.
+
+    ID is what requests call a model, and MODEL what `jan models` and the settings call its file.
+    """
+    rows = stored_descriptions(context)
     if as_json:
         print_json(rows)
         return
@@ -69,8 +146,25 @@ def list_models(context: typer.Context, as_json: AsJson = False) -> None:
         ],
         right=("SIZE", "CONTEXT"),
     )
+    note_missing(rows)
+
+
+def note_missing(rows: list[dict[str, Any]]) -> None:
+    """Say how a built-in model comes here that is not."""
     if not rows[-1]["present"]:
         note("Fetch the built-in model: jan models pull")
+
+
+def stored_descriptions(context: typer.Context) -> list[dict[str, Any]]:
+    """All that is known of the models on this machine; the built-in one stands last when it is missing."""
+    from jan_server.inference import builtin_model
+
+    used = configuration(invocation(context).home).settings.inference.llamacpp.model
+    store = model_store(context)
+    rows = [description(store, model, used) for model in store.models()]
+    if not any(row["name"] == builtin_model.NAME for row in rows):
+        rows.append(description(store, builtin_model.MODEL, used))
+    return rows
 
 
 @app.command("pull")
@@ -117,8 +211,8 @@ def pull(
 @app.command("remove")
 def remove(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="The model's name, as `jan models list` shows it.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    name: Annotated[str, typer.Argument(help="The model's name, as `jan models list --local` shows it.")],
+    yes: Yes = False,
 ) -> None:
     """Delete a model's file.
 
@@ -129,10 +223,9 @@ def remove(
     store = model_store(context)
     model = store.find(name)
     if model is None:
-        raise CommandError(f"There is no model {name!r} here.", "See: jan models list")
+        raise CommandError(f"There is no model {name!r} here.", "See: jan models list --local")
     question = f"Delete {store.path(model)} ({model.size / 1e6:,.0f} MB)?"
-    if not confirm(question, yes=yes):
-        raise Declined("Nothing was deleted.")
+    confirm_or_decline(question, yes=yes, declined="Nothing was deleted.")
     try:
         store.remove(name)
     except ModelMissingError as error:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jan_cli.configuration import existing_configuration
-from jan_cli.console import CommandError, answering, invocation, print_json
+from jan_cli.console import CommandError, PlatformAway, invocation, print_json
+from jan_cli.secret_input import asked_secret
 
 if TYPE_CHECKING:
     from jan_server.settings.tree import Settings
@@ -49,7 +50,10 @@ def command(
         answer = administrator_login(settings)
     elif user is not None:
         answer = password_login(
-            settings, user, ask_password(user), settings.infrastructure.auth.keycloak.client[0]
+            settings,
+            user,
+            asked_secret(f"Password of {user}"),
+            settings.infrastructure.auth.keycloak.client[0],
         )
     else:
         answer = guest_login(settings)
@@ -97,19 +101,6 @@ def password_login(settings: Settings, username: str, password: str, client: str
     return ask(url, form.encode(), "identity server")
 
 
-def ask_password(username: str) -> str:
-    """The password of a user: asked for without an echo, or the first line of standard input."""
-    if sys.stdin.isatty():
-        with answering():
-            return str(typer.prompt(f"Password of {username}", hide_input=True, err=True))
-    password = sys.stdin.readline().rstrip("\r\n")
-    if not password:
-        raise CommandError(
-            f"No password of {username} came in.", "Write it to standard input: jan token --user NAME < file"
-        )
-    return password
-
-
 def ask(url: str, body: bytes, whom: str) -> dict[str, Any]:
     """POST a form to this machine's own platform and read the tokens that it answers.
 
@@ -125,7 +116,7 @@ def ask(url: str, body: bytes, whom: str) -> dict[str, Any]:
         raise CommandError(f"The {whom} refused ({refusal.code}): {reason(refusal.read())}") from None
     except (OSError, ValueError) as failure:
         cause = getattr(failure, "reason", failure)
-        raise CommandError(
+        raise PlatformAway(
             f"The {whom} does not answer at {url}: {cause}",
             "jan status says what runs; jan up -d starts the platform.",
         ) from None

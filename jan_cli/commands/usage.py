@@ -7,11 +7,14 @@ import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 
-from jan_cli.configuration import existing_configuration
-from jan_cli.console import CommandError, invocation, note, print_json, print_table
+from jan_cli.admin_api import AdminApi, admin_api
+from jan_cli.commands.keys import find_key
+from jan_cli.console import CommandError, note, print_json, print_table
+from jan_cli.options import AsJson
 
 GROUPS = ("day", "user", "key", "project", "model", "provider")
 
@@ -40,20 +43,21 @@ def command(
         datetime | None,
         typer.Option("--to", formats=["%Y-%m-%d"], help="The last day, UTC; today by default."),
     ] = None,
-    user: Annotated[int | None, typer.Option(min=1, help="Only of the user with this local number.")] = None,
-    key: Annotated[str | None, typer.Option(help="Only with the API key that has this id.")] = None,
+    user: Annotated[
+        str | None,
+        typer.Option(metavar="USER", help="Only of this user: a local number, a username or an address."),
+    ] = None,
+    key: Annotated[str | None, typer.Option(help="Only with the API key of this id or name.")] = None,
     project: Annotated[str | None, typer.Option(help="Only in the project with this id.")] = None,
     model: Annotated[str | None, typer.Option(help="Only of this model.")] = None,
     provider: Annotated[str | None, typer.Option(help="Only of this provider.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
     """Show tokens, calls and costs. The platform has to run.
 
     Example: jan usage --by user,day --days 7 --csv
     """
-    from jan_cli.admin_api import AdminApi
-
     if as_json and as_csv:
         raise CommandError("--json and --csv exclude one another.", "Give one of the two.", exit_code=2)
     groups = [name.strip() for name in by.split(",") if name.strip()]
@@ -61,19 +65,18 @@ def command(
         if name not in GROUPS:
             raise CommandError(f"--by does not know {name!r}.", f"It takes {', '.join(GROUPS)}.", exit_code=2)
     start, end = period(first, last, days)
+    api = admin_api(context)
     query = {
         "start_date": start,
         "end_date": end,
         "group_by": ",".join(groups),
-        "user_id": user,
-        "key_id": key,
+        "user_id": None if user is None else user_number(api, user),
+        "key_id": None if key is None else key_id(api, key),
         "project_id": project,
         "model": model,
         "provider": provider,
     }
-    report = AdminApi(existing_configuration(invocation(context).home).settings).call(
-        "GET", "usage", query=query
-    )
+    report = api.call("GET", "usage", query=query)
     rows = report.get("data") or []
     if as_json:
         print_json(report)
@@ -81,6 +84,19 @@ def command(
         print_csv(rows)
     else:
         show(report, rows, groups)
+
+
+def user_number(api: AdminApi, wanted: str) -> int:
+    """The local number of a user; the platform refuses one that it does not know."""
+    return int(wanted) if wanted.isdecimal() else int(api.call("GET", "user-limits", wanted)["user_id"])
+
+
+def key_id(api: AdminApi, wanted: str) -> str:
+    """The id of a key; a key that no longer exists may still have been used."""
+    try:
+        return str(UUID(wanted))
+    except ValueError:
+        return str(find_key(api, wanted)["id"])
 
 
 def period(first: datetime | None, last: datetime | None, days: int) -> tuple[str, str]:

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import typer
 
-from jan_cli.configuration import existing_configuration
-from jan_cli.console import (
-    CommandError,
-    Declined,
-    answering,
-    confirm,
-    invocation,
-    note,
-    print_json,
-    print_table,
-)
-
-if TYPE_CHECKING:
-    from jan_cli.admin_api import AdminApi
+from jan_cli.admin_api import AdminApi, admin_api
+from jan_cli.console import CommandError, confirm_or_decline, note, print_json, print_table
+from jan_cli.options import AsJson, Yes, some_change
+from jan_cli.secret_input import asked_secret
 
 app = typer.Typer(
     name="users",
@@ -34,7 +23,6 @@ group_app = typer.Typer(name="group", help="Put users into groups and take them 
 app.add_typer(role_app)
 app.add_typer(group_app)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 User = Annotated[str, typer.Argument(metavar="USER", help="An e-mail address, a username or an id.")]
 FirstName = Annotated[str | None, typer.Option("--first-name", help="The first name.")]
 LastName = Annotated[str | None, typer.Option("--last-name", help="The last name.")]
@@ -106,7 +94,7 @@ def create(
     joined = [find_group(api, group)["id"] for group in groups or ()]
     body = {"email": email, "first_name": first_name, "last_name": last_name, "enabled": not inactive}
     if not no_password:
-        body["password"] = new_password(email)
+        body["password"] = asked_secret(f"Password of {email}", twice=True)
     user_id = api.call("POST", "users", body=body)["id"]
     try:
         for role in roles or ():
@@ -160,9 +148,8 @@ def update(
     Example: jan users update ada@example.org --last-name King
     """
     given = {"email": email, "first_name": first_name, "last_name": last_name}
-    changes = {member: value for member, value in given.items() if value is not None}
-    if not changes:
-        raise CommandError("Nothing to change was given.", "See: jan users update --help", exit_code=2)
+    changes: dict[str, object] = {member: value for member, value in given.items() if value is not None}
+    some_change(changes, "jan users update")
     api = admin_api(context)
     found = find_user(api, user)
     api.call("PATCH", "users", found["id"], body=changes)
@@ -173,7 +160,7 @@ def update(
 def delete(
     context: typer.Context,
     user: User,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Remove a user with its keys, conversations and projects, for good.
 
@@ -182,8 +169,7 @@ def delete(
     api = admin_api(context)
     found = find_user(api, user)
     question = f"Remove {label(found)} with all keys, conversations and projects?"
-    if not confirm(question, yes=yes):
-        raise Declined("Nobody was removed.")
+    confirm_or_decline(question, yes=yes, declined="Nobody was removed.")
     api.call("DELETE", "users", found["id"])
     note(f"{label(found)} was removed.")
 
@@ -214,7 +200,7 @@ def password(context: typer.Context, user: User) -> None:
     """
     api = admin_api(context)
     found = find_user(api, user)
-    body = {"password": new_password(label(found))}
+    body = {"password": asked_secret(f"Password of {label(found)}", twice=True)}
     api.call("PUT", "users", found["id"], "password", body=body)
     note(f"{label(found)} has another password.")
 
@@ -271,13 +257,6 @@ def _change_group(
     report(api, found["id"], as_json, f"{label(found)} {done} {wanted['name']}.")
 
 
-def admin_api(context: typer.Context) -> AdminApi:
-    """The admin API of the platform that the command line names."""
-    from jan_cli.admin_api import AdminApi
-
-    return AdminApi(existing_configuration(invocation(context).home).settings)
-
-
 def find_user(api: AdminApi, wanted: str) -> dict[str, Any]:
     """The user with this id, e-mail address or username.
 
@@ -316,18 +295,6 @@ def is_id(text: str) -> bool:
         return str(UUID(text)) == text.lower()
     except ValueError:
         return False
-
-
-def new_password(user: str) -> str:
-    """A password: asked for twice without an echo, or the first line of standard input."""
-    if sys.stdin.isatty():
-        question = f"Password of {user}"
-        with answering():
-            return str(typer.prompt(question, hide_input=True, confirmation_prompt=True, err=True))
-    given = sys.stdin.readline().rstrip("\r\n")
-    if not given:
-        raise CommandError(f"No password of {user} came in.", "Write it to standard input, in one line.")
-    return given
 
 
 def report(api: AdminApi, user_id: str, as_json: bool, done: str) -> None:

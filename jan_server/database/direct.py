@@ -25,6 +25,10 @@ WAIT_SECONDS = 30.0
 IDLE_SECONDS = 60.0
 """A connection that nobody used for so long is replaced: its server may have gone without a word."""
 
+# Statements here find rows by their keys. A plan that is kept from when the tables were small must
+# not read them whole later, and compiling it would take longer than running it.
+_BY_KEY = "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; set jit = off"
+
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
 
@@ -51,7 +55,14 @@ class DirectConnections:
     async def fetch_row(
         self, statement: LiteralString, parameters: Mapping[str, Any]
     ) -> tuple[Any, ...] | None:
-        """Run one statement and commit it; returns its first row.
+        """The first row of a statement; see `fetch_rows`."""
+        rows = await self.fetch_rows(statement, parameters)
+        return rows[0] if rows else None
+
+    async def fetch_rows(
+        self, statement: LiteralString, parameters: Mapping[str, Any]
+    ) -> list[tuple[Any, ...]]:
+        """Run one statement and commit it; returns its rows.
 
         Args:
             statement: SQL with psycopg's `%(name)s` places; its plan is kept by the server.
@@ -70,7 +81,7 @@ class DirectConnections:
             connection = self._take() or await self._connect()
             try:
                 cursor = await connection.execute(statement, parameters, prepare=True)
-                return await cursor.fetchone()
+                return await cursor.fetchall()
             finally:
                 await self._give_back(connection)
         finally:
@@ -108,6 +119,7 @@ class DirectConnections:
             connect_timeout=CONNECT_SECONDS,
         )
         set_json_loads(orjson.loads, connection)
+        await connection.execute(_BY_KEY)
         return connection
 
     async def _give_back(self, connection: Connection) -> None:

@@ -16,6 +16,7 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jan_server import __version__
+from jan_server.http.api_document import complete_with, drop_validation_errors
 from jan_server.http.body_limit import LARGEST_BODY_MB, BodyLimit
 from jan_server.http.database_outages import install_database_outages
 from jan_server.http.errors import error_response, install_error_handlers, invalid_request
@@ -131,6 +132,7 @@ def create_service_app(
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.fast_routes = {}
+    complete_with(app, drop_validation_errors)
 
     @app.get(f"{docs_path}/index.html", include_in_schema=False)
     async def documentation_index() -> RedirectResponse:

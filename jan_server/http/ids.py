@@ -11,12 +11,21 @@ import string
 
 ALPHABET = string.digits + string.ascii_lowercase
 
+# Random bytes become characters of the alphabet, each equally often; those left over are dropped.
+_EVEN = 256 - 256 % len(ALPHABET)
+_TO_CHARACTER = bytes(ord(ALPHABET[byte % len(ALPHABET)]) for byte in range(256))
+_LEFT_OVER = bytes(range(_EVEN, 256))
+
 _TAIL = re.compile(r"[0-9a-z]+\Z")
 
 
 def public_id(prefix: str, length: int = 16) -> str:
     """A new id such as `conv_0a1b2c3d4e5f6g7h`; `length` counts the random characters."""
-    return f"{prefix}_" + "".join(secrets.choice(ALPHABET) for _ in range(length))
+    tail = b""
+    # Some more bytes than characters, so that one draw is nearly always enough.
+    while len(tail) < length:
+        tail += secrets.token_bytes(length + 4).translate(_TO_CHARACTER, _LEFT_OVER)
+    return f"{prefix}_{tail[:length].decode()}"
 
 
 def is_public_id(prefix: str, value: str) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 import aiohttp
 
 from jan_server.inference import upstream_errors
+from jan_server.inference.concurrency import Place
 from jan_server.inference.provider import Endpoint, Provider
 from jan_server.inference.upstream_errors import UpstreamError
 
@@ -25,6 +26,7 @@ class AnswerStream:
     Attributes:
         status: 200 to 299.
         headers: The provider's headers.
+        place: Its place among the requests of its provider, left at its end; None where all have one.
     """
 
     __slots__ = (
@@ -40,6 +42,7 @@ class AnswerStream:
         "_timer",
         "_waiting_since",
         "headers",
+        "place",
         "status",
     )
 
@@ -53,6 +56,7 @@ class AnswerStream:
     ) -> None:
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
+        self.place: Place | None = None
         self._client = client
         self._provider = provider
         self._endpoint = endpoint
@@ -106,6 +110,8 @@ class AnswerStream:
         self._response = None
         self._first = b""
         self._client.open_calls -= 1
+        if self.place is not None:
+            self.place.leave()
 
     async def __aenter__(self) -> Self:
         return self

@@ -20,6 +20,7 @@ from yarl import URL
 
 from jan_server.inference import upstream_errors
 from jan_server.inference.answer_stream import AnswerStream
+from jan_server.inference.concurrency import ProviderPlaces
 from jan_server.inference.provider import Endpoint, Provider
 from jan_server.inference.request_body import StreamedBody
 from jan_server.inference.selection import EndpointSelector
@@ -71,6 +72,7 @@ class UpstreamClient:
         self.open_calls = 0
         self.loop = asyncio.get_running_loop()
         self._session = session
+        self._places = ProviderPlaces()
         # Endpoints run by llama.cpp, which goes on with a whole answer when its caller has left.
         self._heedless: set[str] = set()
         # The last warning of each endpoint that fails, and until when it is not repeated.
@@ -95,17 +97,25 @@ class UpstreamClient:
             content_type: What the body is.
 
         Raises:
-            UpstreamError: No endpoint gave an answer; ready to be shown to the caller.
+            UpstreamError: No endpoint gave an answer, or the provider is busy; ready to be shown to the
+                caller.
         """
+        # What is asked without a body costs the provider nothing.
+        limited = provider.limit is not None and body is not None
+        place = await self._places.enter(provider) if limited else None
         tried: list[str] = []
-        while True:
-            endpoint = self._choose(provider, tried)
-            try:
-                if body is not None and path in _GENERATING and endpoint.url in self._heedless:
-                    return await self._streamed_whole(provider, endpoint, path, body)
-                return await self._whole(provider, endpoint, method, path, body, content_type)
-            except UpstreamError as error:
-                await self._before_next_try(provider, endpoint, error, tried)
+        try:
+            while True:
+                endpoint = self._choose(provider, tried)
+                try:
+                    if body is not None and path in _GENERATING and endpoint.url in self._heedless:
+                        return await self._streamed_whole(provider, endpoint, path, body)
+                    return await self._whole(provider, endpoint, method, path, body, content_type)
+                except UpstreamError as error:
+                    await self._before_next_try(provider, endpoint, error, tried)
+        finally:
+            if place is not None:
+                place.leave()
 
     async def stream(
         self,
@@ -124,19 +134,28 @@ class UpstreamClient:
             content_type: What the body is.
 
         Raises:
-            UpstreamError: No endpoint began to answer; ready to be shown to the caller.
+            UpstreamError: No endpoint began to answer, or the provider is busy; ready to be shown to the
+                caller.
             Exception: The body could not be read to its end: what it failed with.
         """
+        place = None if provider.limit is None else await self._places.enter(provider)
         tried: list[str] = []
-        while True:
-            endpoint = self._choose(provider, tried)
-            try:
-                return await self._begun(provider, endpoint, path, body, content_type)
-            except UpstreamError as error:
-                if not isinstance(body, bytes) and body.failure is not None:
-                    raise body.failure from error
-                again = isinstance(body, bytes) or body.can_be_sent_again
-                await self._before_next_try(provider, endpoint, error, tried, again=again)
+        try:
+            while True:
+                endpoint = self._choose(provider, tried)
+                try:
+                    answer = await self._begun(provider, endpoint, path, body, content_type)
+                    # From here on the place is the stream's, which leaves it at its end.
+                    answer.place, place = place, None
+                    return answer
+                except UpstreamError as error:
+                    if not isinstance(body, bytes) and body.failure is not None:
+                        raise body.failure from error
+                    again = isinstance(body, bytes) or body.can_be_sent_again
+                    await self._before_next_try(provider, endpoint, error, tried, again=again)
+        finally:
+            if place is not None:
+                place.leave()
 
     def note_failure(self, provider: Provider, endpoint: Endpoint, error: UpstreamError) -> None:
         """Remember and log that a call failed, once; an endpoint that is to blame rests.

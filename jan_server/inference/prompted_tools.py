@@ -27,6 +27,10 @@ _NO_ARGUMENTS = {"type": "object", "properties": {}, "additionalProperties": Fal
 _NO_SCHEMAS = frozenset({"const", "enum", "default", "examples", "required"})
 _LIMITS_OF_TEXTS = frozenset({"const", "enum", "format", "maxLength", "pattern"})
 _LONGEST_TEXT = 500
+_SHORTEST_TEXT = 16
+_CALL_TOKENS = 40
+"""What a call has around its texts: the names, brackets and short values."""
+
 _LONGEST_LIST = 10
 _RESULT = "Result of the tool"
 
@@ -71,8 +75,10 @@ def prompt_tools(
     )
     sent["messages"] = _with_description(sent["messages"], functions, may_answer=may_answer)
     if bounded:
+        longest = _longest_text(functions, body.get("max_completion_tokens") or body.get("max_tokens"))
         functions = [
-            {**function, "parameters": _bounded(function.get("parameters"))} for function in functions
+            {**function, "parameters": _bounded(function.get("parameters"), longest)}
+            for function in functions
         ]
     sent["response_format"] = {
         "type": "json_schema",
@@ -152,15 +158,41 @@ def arguments_schema(function: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"type": "object"}
 
 
-def _bounded(schema: Any) -> Any:
+def _longest_text(functions: Sequence[Mapping[str, Any]], tokens: Any) -> int:
+    """How long a text may be so that a whole call fits into the answer, at a character a token."""
+    if not isinstance(tokens, int):
+        return _LONGEST_TEXT
+    texts = max((_count_texts(function.get("parameters")) for function in functions), default=0)
+    return max(_SHORTEST_TEXT, min(_LONGEST_TEXT, (tokens - _CALL_TOKENS) // max(texts, 1)))
+
+
+def _count_texts(schema: Any) -> int:
+    """How many texts without a limit of their own the arguments hold at the most; references count once."""
+    if isinstance(schema, list):
+        return sum(map(_count_texts, schema))
+    if not isinstance(schema, Mapping):
+        return 0
+    if _is_endless_text(schema):
+        return 1
+    texts = sum(_count_texts(entry) for name, entry in schema.items() if name not in _NO_SCHEMAS)
+    return texts * _LONGEST_LIST if schema.get("type") == "array" and "maxItems" not in schema else texts
+
+
+def _is_endless_text(schema: Mapping[str, Any]) -> bool:
+    return schema.get("type") == "string" and schema.keys().isdisjoint(_LIMITS_OF_TEXTS)
+
+
+def _bounded(schema: Any, longest: int) -> Any:
     """The schema with a limit for every text and list that has none."""
     if isinstance(schema, list):
-        return [_bounded(entry) for entry in schema]
+        return [_bounded(entry, longest) for entry in schema]
     if not isinstance(schema, Mapping):
         return schema
-    bounded = {name: entry if name in _NO_SCHEMAS else _bounded(entry) for name, entry in schema.items()}
-    if schema.get("type") == "string" and schema.keys().isdisjoint(_LIMITS_OF_TEXTS):
-        bounded["maxLength"] = _at_least(_LONGEST_TEXT, schema.get("minLength"))
+    bounded = {
+        name: entry if name in _NO_SCHEMAS else _bounded(entry, longest) for name, entry in schema.items()
+    }
+    if _is_endless_text(schema):
+        bounded["maxLength"] = _at_least(longest, schema.get("minLength"))
     elif schema.get("type") == "array" and "maxItems" not in schema:
         bounded["maxItems"] = _at_least(_LONGEST_LIST, schema.get("minItems"))
     return bounded

@@ -48,6 +48,21 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True)
+class ConcurrencyLimit:
+    """How many requests a provider gets at a time from this process.
+
+    Attributes:
+        running: The most requests that are under way; a stream is until it ends.
+        queued: The most requests that wait for a place.
+        seconds: How long one of them waits.
+    """
+
+    running: int
+    queued: int = 100
+    seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class Provider:
     """An OpenAI-compatible provider.
 
@@ -62,6 +77,7 @@ class Provider:
             (`prompted_tools.py`).
         supervised: Whether this installation runs it and starts it again when it ends: while it refuses
             connections, its model is loading.
+        limit: How many requests it gets at a time; None for any number.
     """
 
     id: str
@@ -72,3 +88,4 @@ class Provider:
     attempts: int = 3
     prompted_tools: bool = False
     supervised: bool = False
+    limit: ConcurrencyLimit | None = None

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from jan_server.inference.provider import Endpoint, Provider
+from jan_server.inference.weighted_turns import WeightedTurns
 
 FIRST_REST_SECONDS = 1.0
 LONGEST_REST_SECONDS = 60.0
@@ -24,7 +25,6 @@ class _Condition:
 
     failures: int = 0
     rests_until: float = 0.0
-    credit: float = 0.0
 
 
 class EndpointSelector:
@@ -37,6 +37,7 @@ class EndpointSelector:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._conditions: dict[tuple[str, str], _Condition] = {}
+        self._turns = WeightedTurns()
 
     def choose(self, provider: Provider, without: Collection[str] = ()) -> Endpoint | None:
         """The endpoint for the next request.
@@ -57,7 +58,11 @@ class EndpointSelector:
             return None
         now = self._clock()
         awake = [entry for entry in left if self._condition(provider, entry).rests_until <= now]
-        chosen = self._weighted(provider, _of_best_priority(_with_weight(awake or left)))
+        chosen = self._turns.choose(
+            _of_best_priority(_with_weight(awake or left)),
+            key=lambda endpoint: (provider.id, endpoint.url),
+            weight=lambda endpoint: endpoint.weight,
+        )
         condition = self._condition(provider, chosen)
         if condition.failures and awake:
             # This request is the trial: the others leave it alone until the outcome is known.
@@ -84,28 +89,30 @@ class EndpointSelector:
         condition = self._conditions.get((provider.id, endpoint.url))
         return condition is None or condition.failures == 0
 
+    def rests(self, provider: Provider) -> bool:
+        """Whether every endpoint of the provider rests now."""
+        if not self._conditions or not provider.endpoints:
+            return False
+        now = self._clock()
+        return all(self._condition(provider, entry).rests_until > now for entry in provider.endpoints)
+
+    def try_again(self, provider: Provider) -> None:
+        """A request is about to try a provider whose only endpoint failed: it rests until the outcome.
+
+        With several endpoints `choose` does the same for the one that it picks.
+        """
+        if len(provider.endpoints) == 1:
+            condition = self._conditions.get((provider.id, provider.endpoints[0].url))
+            if condition is not None and condition.failures:
+                condition.rests_until = self._clock() + _rest_seconds(condition.failures)
+
     def forget(self, provider_ids: Collection[str]) -> None:
         """Drop what is known of every provider that is not among these."""
         self._conditions = {key: value for key, value in self._conditions.items() if key[0] in provider_ids}
+        self._turns.forget(lambda key: isinstance(key, tuple) and key[0] in provider_ids)
 
     def _condition(self, provider: Provider, endpoint: Endpoint) -> _Condition:
         return self._conditions.setdefault((provider.id, endpoint.url), _Condition())
-
-    def _weighted(self, provider: Provider, endpoints: Sequence[Endpoint]) -> Endpoint:
-        """Smooth weighted round robin: 2 to 1 gives a, b, a and never a, a, b."""
-        if len(endpoints) == 1:
-            return endpoints[0]
-        total = 0
-        best, best_condition = endpoints[0], self._condition(provider, endpoints[0])
-        for endpoint in endpoints:
-            condition = self._condition(provider, endpoint)
-            weight = max(endpoint.weight, 1)
-            condition.credit += weight
-            total += weight
-            if condition.credit > best_condition.credit:
-                best, best_condition = endpoint, condition
-        best_condition.credit -= total
-        return best
 
 
 def _with_weight(endpoints: Sequence[Endpoint]) -> Sequence[Endpoint]:

@@ -17,7 +17,7 @@ import asyncio
 import re
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 import orjson
@@ -33,8 +33,24 @@ _NOT_THERE = frozenset({502, 503, 504, 520, 521, 522, 523, 524, 529})
 _LOADING = re.compile(r"\bloading\b", re.IGNORECASE)
 # llama.cpp answers 500 to what its model cannot take in; the request is at fault all the same.
 _CANNOT_TAKE = re.compile(r"(?:image|audio|video) input is not supported", re.IGNORECASE)
+CONTEXT_OVERFLOW = "context_length_exceeded"
+"""OpenAI's code for messages that are too long for the model."""
+
+PROVIDER_BUSY = "provider_busy"
+"""The code of a request that found no place among those of its provider."""
+
 # Codes of engines whose own names differ from OpenAI's.
-_CODES = {"exceed_context_size_error": "context_length_exceeded"}
+_CODES = {"exceed_context_size_error": CONTEXT_OVERFLOW}
+# vLLM, Mistral and others say it in words alone.
+_TOO_LONG = re.compile(
+    r"maximum context length|context (?:length|window|size) (?:is )?exceeded"
+    r"|exceeds? the (?:available |model's )?(?:maximum )?context|prompt is too long|too many tokens",
+    re.IGNORECASE,
+)
+_TOO_LATE = frozenset({408, 504, 524})
+
+FailureKind = Literal["error", "timeout", "rate_limit", "context_overflow"]
+"""Why a provider gave no answer, as far as another model may give one."""
 
 
 class Retry(Enum):
@@ -76,6 +92,18 @@ class UpstreamError(ApiError):
         self.blames_endpoint = blames_endpoint
         self.noted = False
 
+    @property
+    def kind(self) -> FailureKind | None:
+        """Why there is no answer; None when the request itself is at fault, for every model."""
+        if self.code == CONTEXT_OVERFLOW:
+            return "context_overflow"
+        if self.status == 429:
+            return "rate_limit"
+        if self.status < 500:
+            return None
+        late = self.status == 504 or self.upstream_status in _TOO_LATE
+        return "timeout" if late else "error"
+
 
 def from_answer(
     provider: Provider, endpoint: Endpoint, status: int, headers: Mapping[str, str], body: bytes
@@ -96,10 +124,13 @@ def from_answer(
     retry_after = headers.get("Retry-After")
     passed_headers = {"Retry-After": retry_after} if retry_after else {}
     if status in _PASSED_ON:
+        code = told.code or ("not_found" if status == 404 else "invalid_request")
+        if status in (400, 413, 422) and told.code is None and _TOO_LONG.search(message):
+            code = CONTEXT_OVERFLOW
         return UpstreamError(
             status,
             message or f"{provider.name} refused the request with status {status}",
-            code=told.code or ("not_found" if status == 404 else "invalid_request"),
+            code=code,
             param=told.param,
             upstream_status=status,
         )
@@ -204,6 +235,16 @@ def _not_ready(
 def silent(provider: Provider, what: str) -> UpstreamError:
     """The error for a provider that keeps a connection open and says nothing: 504."""
     return UpstreamError(504, f"{provider.name} {what}", code="upstream_timeout", blames_endpoint=True)
+
+
+def busy(provider: Provider, why: str) -> UpstreamError:
+    """The error for a provider that has as many requests as it may have at a time: 429."""
+    return UpstreamError(
+        429,
+        f"{provider.name} has as many requests as it takes at a time, and {why}; try again later",
+        code=PROVIDER_BUSY,
+        headers={"Retry-After": "1"},
+    )
 
 
 def broken_off(provider: Provider) -> UpstreamError:

@@ -11,6 +11,7 @@ from jan_server.stack.catalogue import PARTS
 from jan_server.stack.service import Service
 from jan_server.telemetry.log_files import Rotation
 from jan_server.telemetry.logs import LogSink, start_logs
+from jan_server.telemetry.personal_data import PersonalData
 
 
 def open_logs(settings: Settings, home: Path) -> LogSink:
@@ -25,4 +26,7 @@ def open_logs(settings: Settings, home: Path) -> LogSink:
             if isinstance(part, Service) and part.log_setting
         },
         rotation=Rotation(max_bytes=logs.file_size_mb * 1024 * 1024, keep=logs.files_kept),
+        personal=PersonalData(
+            settings.monitoring.otel.pii_level, settings.identity.header_secret.get_secret_value()
+        ),
     )

@@ -2,7 +2,7 @@
 
 A logger is named `jan.<service>.<concept>`; its records go to `$JAN_HOME/logs/<service>.log`,
 everything else to `server.log`. A log call only puts the record on a queue. One thread takes them
-off in batches, blanks out what looks like a credential, and writes.
+off in batches, blanks out what looks like a credential or a person's data, and writes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from jan_server.telemetry.log_files import SERVER, LogFile, Rotation, log_path, utc_now
+from jan_server.telemetry.personal_data import PersonalData
 
 _BATCH_SECONDS = 0.05
 """How long the writer collects before it writes: many lines cost one system call and one wake-up."""
@@ -56,10 +57,12 @@ class LogSink(threading.Thread):
     Args:
         folder: Where the files are; made when it is missing.
         rotation: When a file is put aside.
+        personal: What becomes of personal data.
     """
 
-    def __init__(self, folder: Path, rotation: Rotation) -> None:
+    def __init__(self, folder: Path, rotation: Rotation, personal: PersonalData) -> None:
         super().__init__(name="logs", daemon=True)
+        self._personal = personal
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.rotation = rotation
@@ -106,7 +109,7 @@ class LogSink(threading.Thread):
             if item is None:
                 continue
             service, entry = _entry(item) if isinstance(item, logging.LogRecord) else item
-            lines.setdefault(service, []).append(_encode(entry))
+            lines.setdefault(service, []).append(_encode(entry, self._personal))
         for service, encoded in lines.items():
             file = self._files.get(service)
             if file is None:
@@ -139,6 +142,7 @@ def start_logs(
     level: str = "info",
     levels: dict[str, str] | None = None,
     rotation: Rotation | None = None,
+    personal: PersonalData | None = None,
 ) -> LogSink:
     """Send all logging of this process to the log files.
 
@@ -147,11 +151,12 @@ def start_logs(
         level: The level of `jan.*` loggers; libraries log warnings and worse.
         levels: Levels of single services, by their name.
         rotation: When a file is put aside.
+        personal: What becomes of personal data; by default it is named by hashes.
 
     Returns:
         The running sink; close it last.
     """
-    sink = LogSink(folder, rotation or Rotation())
+    sink = LogSink(folder, rotation or Rotation(), personal or PersonalData())
     sink.start()
     # What the logging module would look up for each record and no line shows.
     for lookup in ("logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTasks", "_srcfile"):
@@ -190,8 +195,8 @@ def _entry(record: logging.LogRecord) -> tuple[str, dict[str, Any]]:
     return service, entry
 
 
-def _encode(entry: dict[str, Any]) -> bytes:
+def _encode(entry: dict[str, Any], personal: PersonalData) -> bytes:
     for name, value in entry.items():
         if isinstance(value, str) and name not in _OWN_FIELDS:
-            entry[name] = without_secrets(value)
+            entry[name] = personal.masked(without_secrets(value))
     return orjson.dumps(entry, default=str, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
 import httpx
 import pytest
-from typer.testing import CliRunner, Result
 
-from jan_cli.main import app
-from jan_server.http.context import ServiceContext
-from jan_server.services.llm_api.app import create_app
+from tests.cli.running_platform import Jan, command_of, running_platform
 from tests.services.llm_api.conftest import (
     Person,
     accounts,
@@ -23,13 +20,10 @@ from tests.services.llm_api.conftest import (
     identity,
     issuer_url,
     register,
-    settings_for,
 )
-from tests.services.llm_api.platform import TRUST, listening
+from tests.services.llm_api.platform import TRUST
 
 __all__ = ["accounts", "identity", "issuer_url", "register"]
-
-Jan = Callable[..., Awaitable[Result]]
 
 
 @pytest.fixture(scope="module")
@@ -40,33 +34,17 @@ async def home(
     issuer_url: str,
     register: Callable[..., Awaitable[Person]],
 ) -> AsyncIterator[Path]:
-    """The home of a platform that runs: the issuer, and an LLM API in the gateway's place."""
     home = tmp_path_factory.mktemp("home")
-    settings = settings_for(issuer_url, admin_requests_per_minute=0, api_key={"max_per_user": 100})
     administrator = await register("admin")
-    async with listening(create_app(ServiceContext(settings, home, database_url, client))) as address:
-        tree = {
-            "identity": {
-                "application_admin_username": administrator.email,
-                "application_admin_password": administrator.password,
-            },
-            "infrastructure": {
-                "auth": {"keycloak": {"base_url": issuer_url}},
-                "gateway": {"kong": {"http_port": int(address.rpartition(":")[2])}},
-            },
-        }
-        (home / "jan.yaml").write_text(json.dumps(tree))
-        (home / "address").write_text(address)
+    async with running_platform(
+        home, database_url, client, issuer_url, administrator, api_key={"max_per_user": 100}
+    ):
         yield home
 
 
 @pytest.fixture
 def jan(home: Path) -> Jan:
-    async def run(*arguments: str) -> Result:
-        line = ["--home", str(home), "keys", *arguments]
-        return await asyncio.to_thread(CliRunner().invoke, app, line)
-
-    return run
+    return command_of(home, "keys")
 
 
 @pytest.fixture
@@ -107,6 +85,26 @@ async def test_limits_are_changed_and_cleared(jan: Jan) -> None:
     assert "no limits" in (await jan("limit", name, "--clear", "all")).stderr
 
 
+async def test_models_are_denied_and_answers_used_again(jan: Jan) -> None:
+    name = fresh()
+    made = await jan("create", name, "--deny", "openai/*, *-preview", "--cache", "300", "--cache-shared")
+    assert "not openai/* *-preview, shared cache of 300 s" in made.stderr
+    changed = await jan("limit", name, "--cache", "60", "--clear", "denied_models", "--json")
+    shown = json.loads(changed.stdout)
+    assert shown["cache"] == {"ttl": 60, "shared": False} and "denied_models" not in shown
+    assert "no limits" in (await jan("limit", name, "--clear", "all")).stderr
+
+
+async def test_an_end_is_put_off_or_taken_away(jan: Jan) -> None:
+    name = fresh()
+    await jan("create", name, "--days", "1")
+    end = (datetime.now(UTC) + timedelta(days=30)).date().isoformat()
+    assert f"{name} works until {end}" in (await jan("extend", name, "--days", "30")).stderr
+    assert "until never" in (await jan("extend", name, "--forever")).stderr
+    [row] = [line for line in (await jan("list")).stdout.splitlines() if line.startswith(name)]
+    assert row.split()[3] == "never"
+
+
 async def test_users_are_limited_too(jan: Jan, owner: Person) -> None:
     limited = await jan("limit", "--user", owner.email, "--budget-tokens", "1000", "--period", "day")
     assert "1,000 tokens/day" in limited.stderr
@@ -129,6 +127,8 @@ async def test_revoking_asks_first(jan: Jan) -> None:
         (("revoke", "none", "--yes"), "There is no key 'none'"),
         (("limit", "--requests", "5"), "either a KEY or --user"),
         (("limit", "x"), "No limit is given"),
+        (("limit", "x", "--cache-shared"), "--cache-shared needs --cache"),
+        (("extend", "x"), "either --days or --forever"),
         (("limit", "x", "--clear", "moon"), "--clear does not know"),
         (("create", "x", "--owner", "nobody"), "nobody who ever used the LLM API is called nobody"),
         (("create", "x", "--period", "year"), "budget_period"),

@@ -34,17 +34,17 @@ def tiny(tmp_path: Path) -> Path:
 
 
 def test_the_built_in_model_is_listed_before_it_is_here(jan: Jan) -> None:
-    (row,) = json.loads(jan("models", "list", "--json").stdout)
+    (row,) = json.loads(jan("models", "list", "--local", "--json").stdout)
     assert (row["name"], row["present"], row["used"]) == ("smollm2-135m-instruct", False, True)
     assert row["id"] == "jan/smollm2-135m-instruct"
-    result = jan("models", "list")
+    result = jan("models", "list", "--local")
     assert "not here, in use" in result.stdout
     assert "jan models pull" in result.output
 
 
 def test_the_built_in_model_is_listed_with_what_its_file_says(jan: Jan, home: Path) -> None:
     give_builtin_model(home)
-    (row,) = json.loads(jan("models", "list", "--json").stdout)
+    (row,) = json.loads(jan("models", "list", "--local", "--json").stdout)
     assert row["present"]
     assert (row["architecture"], row["quantisation"], row["context_length"]) == ("llama", "Q4_1", 8192)
     assert (row["licence"], row["size"]) == ("Apache-2.0", 98_362_432)
@@ -54,7 +54,7 @@ def test_the_built_in_model_is_listed_with_what_its_file_says(jan: Jan, home: Pa
 def test_a_file_is_pulled_listed_and_removed(jan: Jan, tiny: Path, home: Path) -> None:
     pulled = jan("models", "pull", str(tiny), "--name", "mine", "--json")
     assert json.loads(pulled.stdout)["path"] == str(home / "models" / "tiny.gguf")
-    assert "llama Q4_K_M" in jan("models", "list").stdout
+    assert "llama Q4_K_M" in jan("models", "list", "--local").stdout
     refused = jan("models", "remove", "mine")
     assert refused.exit_code == 1
     assert "Add --yes" in refused.output
@@ -99,7 +99,7 @@ def test_offline_pull_of_the_built_in_model_is_an_error_with_a_remedy(
 def test_a_damaged_model_is_marked(jan: Jan, home: Path) -> None:
     (home / "models").mkdir(parents=True)
     (home / "models" / "half.gguf").write_bytes(b"GG")
-    assert "damaged" in jan("models", "list").stdout
+    assert "damaged" in jan("models", "list", "--local").stdout
 
 
 def test_an_engine_that_does_not_run_is_said_so(jan: Jan, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
 import json
@@ -14,18 +13,12 @@ from typing import Any
 
 import aiohttp
 import pytest
-from fastapi import FastAPI
-from typer.testing import CliRunner, Result
 
-from jan_cli.main import app
-from jan_server.http.context import ServiceContext
-from jan_server.services.llm_api.app import create_app
-from tests.services.llm_api.conftest import Person, accounts, identity, issuer_url, register, settings_for
-from tests.services.llm_api.platform import listening
+from tests.cli.running_platform import Jan, command_of, running_platform
+from tests.services.llm_api.conftest import Person, accounts, identity, issuer_url, register
 
 __all__ = ["accounts", "identity", "issuer_url", "register"]
 
-Jan = Callable[..., Awaitable[Result]]
 KEY = "00000000-0000-4000-8000-00000000abcd"
 
 
@@ -37,24 +30,9 @@ async def home(
     issuer_url: str,
     register: Callable[..., Awaitable[Person]],
 ) -> AsyncIterator[Path]:
-    """The home of a platform that runs: the issuer, and an LLM API in the gateway's place."""
     home = tmp_path_factory.mktemp("home")
-    settings = settings_for(issuer_url, admin_requests_per_minute=0)
-    served = create_app(ServiceContext(settings, home, database_url, client))
-    assert isinstance(served, FastAPI)
     administrator = await register("admin")
-    async with listening(served) as address:
-        tree = {
-            "identity": {
-                "application_admin_username": administrator.email,
-                "application_admin_password": administrator.password,
-            },
-            "infrastructure": {
-                "auth": {"keycloak": {"base_url": issuer_url}},
-                "gateway": {"kong": {"http_port": int(address.rpartition(":")[2])}},
-            },
-        }
-        (home / "jan.yaml").write_text(json.dumps(tree))
+    async with running_platform(home, database_url, client, issuer_url, administrator) as served:
         accounting = served.state.resources.serving.accounting
         for model, tokens in (("vendor/small", 15), ("vendor/large", 2_000)):
             accounting.record(call(model, tokens))
@@ -87,11 +65,7 @@ def call(model: str, tokens: int) -> dict[str, Any]:
 
 @pytest.fixture
 def jan(home: Path) -> Jan:
-    async def run(*arguments: str) -> Result:
-        line = ["--home", str(home), "usage", *arguments]
-        return await asyncio.to_thread(CliRunner().invoke, app, line)
-
-    return run
+    return command_of(home, "usage")
 
 
 async def test_the_largest_models_come_first_and_their_sum_last(jan: Jan) -> None:
@@ -128,7 +102,8 @@ async def test_days_can_be_chosen(jan: Jan) -> None:
     [
         (("--by", "moon"), "It takes day, user"),
         (("--json", "--csv"), "exclude one another"),
-        (("--key", "mine"), "key_id must be the id of an API key"),
+        (("--key", "mine"), "There is no key 'mine'"),
+        (("--user", "nobody"), "nobody who ever used the LLM API is called nobody"),
     ],
 )
 async def test_what_cannot_be_done_is_said(jan: Jan, arguments: tuple[str, ...], words: str) -> None:

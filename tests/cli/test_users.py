@@ -207,7 +207,7 @@ async def test_the_password_is_asked_for_twice_and_never_shown(
         def isatty() -> bool:
             return True
 
-    monkeypatch.setattr("jan_cli.commands.users.sys", type("sys", (), {"stdin": Terminal}))
+    monkeypatch.setattr("jan_cli.secret_input.sys", type("sys", (), {"stdin": Terminal}))
     given = await jan("password", email, stdin="a long pass phrase\nanother\na phrase\na phrase\n")
     assert given.exit_code == 0, given.output
     assert given.stderr.count("Password of") == 2

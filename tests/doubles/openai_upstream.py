@@ -204,11 +204,16 @@ class Answer:
     text: str = "Hello from the scripted upstream."
     finish_reason: str = "stop"
     headers: Mapping[str, str] = field(default_factory=dict)
+    reasoning: str = ""
 
     async def respond(self, request: web.Request, call: Call) -> web.StreamResponse:
         if wants_stream(call):
-            return await Stream(words=tuple(self.text.split(" "))).respond(request, call)
+            reasoning = tuple(self.reasoning.split(" ")) if self.reasoning else ()
+            return await Stream(words=tuple(self.text.split(" ")), reasoning=reasoning).respond(request, call)
         body = completion(self.text, model=model_of(call), finish_reason=self.finish_reason)
+        if self.reasoning:
+            body["choices"][0]["message"]["reasoning_content"] = self.reasoning
+            body["usage"]["completion_tokens_details"] = {"reasoning_tokens": 3}
         return web.Response(body=orjson.dumps(body), content_type=JSON_TYPE, headers=self.headers)
 
 
@@ -261,28 +266,39 @@ class Stream:
 
 @dataclass(frozen=True)
 class ToolCall:
-    """The model asks for one function call, streamed in pieces when the call asks for a stream."""
+    """The model asks for one function call, or for `further` ones too; in pieces in a stream."""
 
     name: str = "get_weather"
     arguments: str = '{"city":"Hanoi"}'
     call_id: str = "call_scripted"
+    further: tuple[ToolCall, ...] = ()
 
     async def respond(self, request: web.Request, call: Call) -> web.StreamResponse:
         model = model_of(call)
-        function = {"name": self.name, "arguments": self.arguments}
+        asked = (self, *self.further)
         if not wants_stream(call):
-            calls = [{"id": self.call_id, "type": "function", "function": function}]
+            calls = [
+                {
+                    "id": one.call_id,
+                    "type": "function",
+                    "function": {"name": one.name, "arguments": one.arguments},
+                }
+                for one in asked
+            ]
             body = completion(None, model=model, finish_reason="tool_calls", tool_calls=calls)
             return web.Response(body=orjson.dumps(body), content_type=JSON_TYPE)
         response = await open_event_stream(request)
-        opening = {"name": self.name, "arguments": ""}
-        first = {"index": 0, "id": self.call_id, "type": "function", "function": opening}
-        deltas: list[dict[str, Any]] = [{"role": "assistant", "content": None, "tool_calls": [first]}]
-        half = len(self.arguments) // 2
-        deltas.extend(
-            {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}
-            for piece in (self.arguments[:half], self.arguments[half:])
-        )
+        deltas: list[dict[str, Any]] = [{"role": "assistant", "content": None}]
+        for index, one in enumerate(asked):
+            opening = {"name": one.name, "arguments": ""}
+            deltas.append(
+                {"tool_calls": [{"index": index, "id": one.call_id, "type": "function", "function": opening}]}
+            )
+            half = len(one.arguments) // 2
+            deltas.extend(
+                {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
+                for piece in (one.arguments[:half], one.arguments[half:])
+            )
         for delta in deltas:
             await response.write(frame(chunk(delta, model=model)))
         await response.write(frame(chunk({}, model=model, finish_reason="tool_calls")))
@@ -291,6 +307,31 @@ class ToolCall:
             await response.write(frame(usage))
         await response.write(DONE)
         await response.write_eof()
+        return response
+
+
+@dataclass(frozen=True)
+class CapableModel:
+    """A model that sees, reasons and calls tools: what it says is constant, how it says it follows the call.
+
+    It calls the first tool where a tool has to be called, and answers in any other case.
+    """
+
+    text: str = "A small red picture."
+    reasoning: str = "Let me look closely."
+    arguments: str = '{"location":"San Francisco"}'
+
+    async def respond(self, request: web.Request, call: Call) -> web.StreamResponse:
+        asked = call.json
+        behaviour: Behaviour = Answer(self.text, reasoning=self.reasoning)
+        if asked.get("tools") and asked.get("tool_choice") == "required":
+            behaviour = ToolCall(asked["tools"][0]["function"]["name"], self.arguments)
+        response = await behaviour.respond(request, call)
+        if isinstance(response, web.Response) and isinstance(response.body, bytes):
+            body = orjson.loads(response.body)
+            # OpenAI sends these with every message, whether or not there is anything in them.
+            body["choices"][0]["message"].update(refusal=None, annotations=[])
+            response.body = orjson.dumps(body)
         return response
 
 

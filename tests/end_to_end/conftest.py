@@ -20,6 +20,8 @@ from tests.doubles.openai_upstream import Answer, OpenAIUpstream
 from tests.running_stack import StackHome, make_home, stop
 
 SCRIPTED_MODEL = "scripted-model"
+REASONING_MODELS = ("scripted-o3", "scripted-claude-sonnet-4")
+"""Scripted as well; their names say to tools that look at names that they reason."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Platform:
 
 @pytest.fixture(scope="session")
 async def platform(tmp_path_factory: pytest.TempPathFactory, home_template: Path) -> AsyncIterator[Platform]:
-    async with OpenAIUpstream(models=[SCRIPTED_MODEL]) as upstream:
+    async with OpenAIUpstream(models=[SCRIPTED_MODEL, *REASONING_MODELS]) as upstream:
         provider = {"name": "Scripted", "url": upstream.url, "api_key": "a key of the provider's own"}
         stack = make_home(
             home_template,

@@ -1,15 +1,22 @@
-"""The official `openai` package needs a base URL and a key, and nothing else."""
+"""What the `openai` package has and `anthropic` has not; what both have is in `test_client_tour.py`."""
 
 from __future__ import annotations
 
 import httpx
 import openai
 import pytest
+from pydantic import BaseModel, Field
 
-from tests.doubles.openai_upstream import Answer, Failure, Json, Raw, ToolCall
-from tests.end_to_end.conftest import SCRIPTED_MODEL, Platform
+from tests.doubles.openai_upstream import Answer, Json, Raw
+from tests.end_to_end.conftest import Platform
 
+EMBEDDINGS = "jan/wordllama-256"
 QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
+
+
+class City(BaseModel):
+    name: str = Field(max_length=20)
+    big: bool
 
 
 @pytest.fixture(params=["guest token", "API key"])
@@ -21,56 +28,46 @@ async def client(request: pytest.FixtureRequest, platform: Platform, guest_token
         yield made
 
 
-async def test_models_are_listed_and_found(client: openai.AsyncOpenAI):
-    listed = [model.id async for model in client.models.list()]
-    assert any(SCRIPTED_MODEL in name for name in listed)
-    for name in listed:
-        assert (await client.models.retrieve(name)).id == name
-
-
-async def test_the_built_in_model_answers(client: openai.AsyncOpenAI, builtin_model_id: str):
-    answer = await client.chat.completions.create(
-        model=builtin_model_id, messages=QUESTION, max_tokens=24, temperature=0
-    )
-    assert "Paris" in (answer.choices[0].message.content or "")
-    assert answer.usage is not None
-    assert answer.usage.completion_tokens > 0
-
-
 async def test_texts_are_embedded_without_any_provider(client: openai.AsyncOpenAI):
-    made = await client.embeddings.create(model="jan/wordllama-256", input=["a dog barks", "a puppy"])
+    made = await client.embeddings.create(model=EMBEDDINGS, input=["a dog barks", "a puppy"])
     assert [len(entry.embedding) for entry in made.data] == [256, 256]
     assert made.usage.total_tokens > 0
 
 
-async def test_the_built_in_model_streams_with_usage_when_asked(
-    client: openai.AsyncOpenAI, builtin_model_id: str
-):
-    stream = await client.chat.completions.create(
+async def test_texts_are_embedded_as_numbers_or_packed(client: openai.AsyncOpenAI):
+    text = "a dog barks"
+    numbers, packed = [
+        await client.embeddings.create(model=EMBEDDINGS, input=text, encoding_format=form, dimensions=64)
+        for form in ("float", "base64")
+    ]
+    assert len(numbers.data[0].embedding) == 64
+    assert isinstance(packed.data[0].embedding, str)
+
+
+async def test_an_answer_becomes_an_object_of_a_class(client: openai.AsyncOpenAI, builtin_model_id: str):
+    made = await client.chat.completions.parse(
         model=builtin_model_id,
-        messages=QUESTION,
-        max_tokens=24,
+        messages=[{"role": "user", "content": "Describe Paris."}],
+        response_format=City,
         temperature=0,
-        stream=True,
-        stream_options={"include_usage": True},
     )
-    chunks = [chunk async for chunk in stream]
-    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
-    assert "Paris" in text
-    assert chunks[-1].usage is not None
-    assert len(chunks) > 3
+    assert isinstance(made.choices[0].message.parsed, City)
 
 
-async def test_a_tool_call_arrives_whole(client: openai.AsyncOpenAI, platform: Platform, scripted_model: str):
-    platform.upstream.next(ToolCall())
-    answer = await client.chat.completions.create(
-        model=scripted_model,
-        messages=QUESTION,
-        tools=[{"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}],
-    )
-    assert answer.choices[0].finish_reason == "tool_calls"
-    assert answer.choices[0].message.tool_calls
-    assert platform.upstream.last.json["tools"][0]["function"]["name"] == "get_weather"
+async def test_a_chunk_with_the_usage_comes_last_when_asked_for(
+    client: openai.AsyncOpenAI, scripted_model: str
+):
+    for asked in (True, False):
+        stream = await client.chat.completions.create(
+            model=scripted_model,
+            messages=QUESTION,
+            stream=True,
+            **({"stream_options": {"include_usage": True}} if asked else {}),
+        )
+        chunks = [chunk async for chunk in stream]
+        assert [chunk.usage is not None for chunk in chunks] == [False] * (len(chunks) - asked) + [
+            True
+        ] * asked
 
 
 async def test_a_recording_goes_through_and_speech_comes_back(
@@ -100,28 +97,6 @@ async def test_a_bad_body_is_a_bad_request_that_names_the_field(
             model=scripted_model, messages=[{"role": "wizard", "content": "x"}]
         )  # type: ignore[list-item]
     assert refused.value.param == "messages[0].role"
-
-
-async def test_an_upstream_that_fails_is_an_error_with_its_words(
-    client: openai.AsyncOpenAI, platform: Platform, scripted_model: str
-):
-    platform.upstream.reset()
-    platform.upstream.always(Failure(429))
-    try:
-        with pytest.raises(openai.RateLimitError):
-            await client.chat.completions.create(model=scripted_model, messages=QUESTION)
-    finally:
-        platform.upstream.reset()
-        platform.upstream.always(Answer("Hi"))
-
-
-@pytest.mark.parametrize("key", ["sk_live_" + "0" * 48, "sk-nonsense", "not.a.token"])
-async def test_a_bad_key_is_an_authentication_error(platform: Platform, key: str):
-    async with openai.AsyncOpenAI(base_url=f"{platform.gateway}/v1", api_key=key, max_retries=0) as stranger:
-        with pytest.raises(openai.AuthenticationError) as refused:
-            await stranger.models.list()
-    assert refused.value.message
-    assert refused.value.type == "authentication_error"
 
 
 async def test_a_conversation_is_kept_and_remembered(

@@ -152,6 +152,25 @@ def test_the_smallest_models_get_limits_where_the_schema_sets_none() -> None:
     assert "maxItems" not in sent["messages"][0]["content"]
 
 
+@pytest.mark.parametrize("member", ["max_tokens", "max_completion_tokens"])
+def test_the_limits_follow_the_length_of_the_answer(member: str) -> None:
+    texts = {name: {"type": "string"} for name in ("a", "b")}
+    tool = {
+        "type": "function",
+        "function": {"name": "f", "parameters": {"type": "object", "properties": texts}},
+    }
+
+    def longest(**members: Any) -> int:
+        sent, _ = prompt_tools(request(tools=[tool], tool_choice="required", **members), bounded=True)
+        found = forms(sent)[0]["properties"]["arguments"]["properties"]
+        assert found["a"] == found["b"]
+        return int(found["a"]["maxLength"])
+
+    assert 2 * longest(**{member: 200}) < 200
+    assert longest(**{member: 200}) < longest() == longest(**{member: 5000})
+    assert longest(**{member: 1}) > 0
+
+
 def test_a_wanted_layout_of_the_answer_is_kept() -> None:
     layout = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "integer"}}}
     sent, reading = prompt_tools(request(response_format=layout))

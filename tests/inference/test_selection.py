@@ -88,3 +88,20 @@ def test_health_survives_a_changed_record_and_ends_with_the_provider() -> None:
     assert not selector.is_healthy(renamed, renamed.endpoints[0])
     selector.forget({"prov_other"})
     assert selector.is_healthy(renamed, renamed.endpoints[0])
+
+
+def test_a_provider_rests_when_all_its_endpoints_do_and_one_request_tries_it() -> None:
+    clock, endpoint = Clock(), Endpoint("a")
+    asked, selector = provider(endpoint), EndpointSelector(clock)
+    assert not selector.rests(asked)
+    selector.failed(asked, endpoint)
+    assert selector.rests(asked)
+    clock.now += LONGEST_REST_SECONDS
+    assert not selector.rests(asked)
+    selector.try_again(asked)
+    assert selector.rests(asked)
+    selector.succeeded(asked, endpoint)
+    assert not selector.rests(asked)
+    several = provider(Endpoint("b"), Endpoint("c"))
+    selector.failed(several, several.endpoints[0])
+    assert not selector.rests(several)

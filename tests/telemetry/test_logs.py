@@ -8,6 +8,7 @@ import pytest
 
 from jan_server.telemetry.log_files import Rotation, services_with_logs, tail
 from jan_server.telemetry.logs import LogSink, start_logs, without_secrets
+from jan_server.telemetry.personal_data import PersonalData
 from tests.waiting import wait_until
 
 
@@ -26,6 +27,15 @@ def sink(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LogSink]:
     jan.setLevel(jan_level)
     logging.getLogger("jan.gateway").setLevel(logging.NOTSET)
     logging.captureWarnings(False)
+
+
+def test_personal_data_is_named_by_hashes(sink: LogSink, tmp_path: Path) -> None:
+    for user in ("ada@example.org", "ada@example.org", "bob@example.org"):
+        logging.getLogger("jan.llm-api.x").info("asked by %s", user, extra={"path": f"/users/{user}"})
+    sink.close()
+    first, second, third = (entry.fields for entry in tail(tmp_path, "llm-api", 9))
+    assert first["message"].startswith("asked by EMAIL_") and first["path"].startswith("/users/EMAIL_")
+    assert first["message"] == second["message"] != third["message"]
 
 
 def test_a_record_goes_to_the_file_of_its_service(sink: LogSink, tmp_path: Path) -> None:
@@ -104,7 +114,7 @@ def test_ordinary_words_are_kept(text: str) -> None:
 
 
 def test_a_full_disk_does_not_end_logging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sink = LogSink(tmp_path, Rotation())
+    sink = LogSink(tmp_path, Rotation(), PersonalData())
     sink.start()
     failures = [OSError("No space left on device")]
     written: list[bytes] = []

@@ -62,7 +62,7 @@ class WordLlamaEmbedder:
                 128 numbers serve as well.
 
         Raises:
-            InputError: An input has too many tokens, or tokens that the model does not know.
+            InputError: An input has too many tokens, or is one of token ids.
         """
         loaded = await self._model()
         import numpy
@@ -120,22 +120,18 @@ def _embed(
 
 
 def _token_ids(loaded: _Loaded, given: Input, index: int) -> list[int]:
-    if isinstance(given, str):
-        # Looking at the length first keeps a huge text from being taken apart only to be refused.
-        if len(given) > MAXIMUM_TOKENS * _LONGEST_TOKEN:
-            raise _too_long(index, f"its {len(given)} characters are more than that")
-        ids: list[int] = loaded.tokenizer.encode(given, add_special_tokens=False).ids
-    else:
-        ids = list(given)
-        vocabulary = len(loaded.table)
-        unknown = next((token for token in ids if not 0 <= token < vocabulary), None)
-        if unknown is not None:
-            raise InputError(
-                index,
-                f"there is no token {unknown} in the vocabulary of {MODEL} (0 to {vocabulary - 1}); "
-                "send texts, or tokens of its own tokenizer",
-                "invalid_token",
-            )
+    if not isinstance(given, str):
+        # Clients that send ids have those of OpenAI's vocabularies; here they would be other words.
+        raise InputError(
+            index,
+            f"{MODEL} takes texts and no token ids, which belong to the vocabulary of another model; "
+            "in LangChain say OpenAIEmbeddings(check_embedding_ctx_length=False)",
+            "unsupported_input",
+        )
+    # Looking at the length first keeps a huge text from being taken apart only to be refused.
+    if len(given) > MAXIMUM_TOKENS * _LONGEST_TOKEN:
+        raise _too_long(index, f"its {len(given)} characters are more than that")
+    ids: list[int] = loaded.tokenizer.encode(given, add_special_tokens=False).ids
     if len(ids) > MAXIMUM_TOKENS:
         raise _too_long(index, f"it has {len(ids)}")
     return ids

@@ -30,6 +30,12 @@ from jan_server.database.engine import Database
 from jan_server.http.errors import ApiError
 from jan_server.services.llm_api.background import repeating
 from jan_server.services.llm_api.disconnect import CallerGone
+from jan_server.services.llm_api.metrics import (
+    ACTIVE_STREAMS,
+    PROVIDER_ERROR_TYPES,
+    PROVIDER_ERRORS,
+    call_metrics,
+)
 from jan_server.services.llm_api.models import OfferedModel
 from jan_server.services.llm_api.prices import Prices
 from jan_server.services.llm_api.refusals import Refusal
@@ -64,7 +70,8 @@ class MeteredCall:
     """One call of a model, from before it is sent until its end is known.
 
     Use it as a context manager around the call: leaving it early counts as the failure that it
-    was. Only the first end counts.
+    was. Only the first end counts. A request that is tried with several models is one call for each;
+    `earlier` is then the one before.
 
     Raises:
         ApiError: The caller's limits do not let the call through.
@@ -80,6 +87,7 @@ class MeteredCall:
         "_key_id",
         "_model",
         "_project_id",
+        "_purpose",
         "_request_id",
         "_started",
         "_stream",
@@ -98,6 +106,8 @@ class MeteredCall:
         stream: bool = False,
         conversation_id: str | None = None,
         project_id: str | None = None,
+        earlier: MeteredCall | None = None,
+        purpose: str | None = None,
     ) -> None:
         self.finished = False
         self._accounting = accounting
@@ -108,9 +118,16 @@ class MeteredCall:
         self._stream = stream
         self._conversation_id = conversation_id
         self._project_id = project_id
-        if accounting.spending is not None:
-            project = accounting.spending.admit(user_id, key_id, model)
+        if earlier is not None:
+            # The same request, at another model: it was let through and counted already.
+            self._project_id = earlier._project_id
+        elif accounting.spending is not None:
+            # Limits know models by the name that the caller sent.
+            project = accounting.spending.admit(user_id, key_id, model.asked or model)
             self._project_id = project_id or project
+        self._purpose = purpose
+        if stream:
+            ACTIVE_STREAMS.labels(model.id).inc()
         self._started = time.perf_counter()
         self._first: float | None = None
 
@@ -150,10 +167,26 @@ class MeteredCall:
                 "status": status,
                 "stream": self._stream,
                 "request_id": self._request_id[:_REQUEST_ID_LENGTH],
+                "purpose": self._purpose,
             }
         )
+        self._measure(status, counts, ended)
         if self._accounting.spending is not None:
             self._accounting.spending.spent(self._user_id, self._key_id, counts.total, cost or Decimal())
+
+    def _measure(self, status: int, counts: TokenCounts, ended: float) -> None:
+        model, provider = self._model.id, self._model.provider.name
+        if self._stream:
+            ACTIVE_STREAMS.labels(model).dec()
+        if status == 200:
+            measure = call_metrics(model, provider, "true" if self._stream else "false")
+            measure.seconds.observe(ended - self._started)
+            if self._first is not None:
+                measure.first_token.observe(self._first - self._started)
+            if counts.total:
+                measure.count_tokens(counts.prompt, counts.completion)
+        elif (kind := PROVIDER_ERROR_TYPES.get(status)) is not None:
+            PROVIDER_ERRORS.labels(provider, kind).inc()
 
     def failed(self, failure: BaseException | None) -> None:
         """The call ended with an exception, or by its caller's leaving."""

@@ -1,6 +1,20 @@
-"""The words of the OpenAPI document: its introduction, and its parts in the order of their use."""
+"""What the OpenAPI document says beside the routes: its introduction, its parts, ids, shared errors."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fastapi import FastAPI
+
+from jan_server.http.api_document import (
+    complete_with,
+    describe_paths,
+    drop_placeholders,
+    install_credentials,
+    name_bodies,
+)
+from jan_server.http.error_document import show_errors
 
 TAGS: tuple[dict[str, str], ...] = tuple(
     {"name": name, "description": description}
@@ -36,6 +50,80 @@ TAGS: tuple[dict[str, str], ...] = tuple(
         ("audit log", "For administrators: who changed what."),
     )
 )
+
+
+def _id(prefix: str, what: str) -> dict[str, Any]:
+    return {
+        "description": f"The id of {what}.",
+        "schema": {"type": "string", "pattern": f"^{prefix}_[0-9a-z]+$"},
+        "example": f"{prefix}_0a1b2c3d4e5f6g7h",
+    }
+
+
+def _uuid(what: str) -> dict[str, Any]:
+    return {
+        "description": f"The id of {what}.",
+        "schema": {"type": "string", "format": "uuid"},
+        "example": "0b9e7f0e-3f57-4a53-9c85-5d8d9b1c2a11",
+    }
+
+
+PATH_PARAMETERS: Mapping[str, dict[str, Any]] = {
+    "conversation_id": _id("conv", "a conversation of the caller"),
+    "item_id": _id("msg", "an item of the conversation"),
+    "project_id": _id("proj", "a project of the caller"),
+    "share_id": _id("shr", "a share of the caller"),
+    "provider_id": _id("prov", "a provider"),
+    "provider_model_id": _id("pmdl", "a model of a provider"),
+    "key_id": _uuid("an API key"),
+    "flag_id": _uuid("a feature flag"),
+    "group_id": _uuid("a group in the identity server"),
+    "user_id": _uuid("a user in the identity server"),
+    "template_id": {"description": "The `id` or the `public_id` of a prompt template."},
+    "tool_id": {"description": "The `id` or the `public_id` of a tool."},
+    "template_key": {"description": "The key of a prompt template.", "example": "deep_research"},
+    "tool_key": {"description": "The key of a tool.", "example": "google_search"},
+    "flag_key": {"description": "The key of a feature flag.", "example": "experimental_models"},
+    "model_id": {
+        "description": "The id of a model; its slashes may be sent as they are or as `%2F`.",
+        "example": "jan/smollm2-135m-instruct",
+    },
+    "call_id": {"description": "The `call_id` of a tool call.", "example": "call_0a1b2c"},
+    "name": {"description": "The name of a branch.", "example": "MAIN"},
+    "role": {"description": "The name of a realm role.", "example": "admin"},
+    "slug": {
+        "description": "The last part of a share's link.",
+        "schema": {"type": "string", "pattern": "^[0-9A-Za-z]{22}$"},
+        "example": "h4uLz0WcQy1mT9sXk2bVn3",
+    },
+    "user": {"description": "The number of a user, or its id in the identity server.", "example": "7"},
+}
+"""What the parameters of paths look like, by their names."""
+
+ADMINISTRATION = "/v1/admin/"
+
+# They look at nothing that could be away.
+_NEED_NOTHING = frozenset({"/healthz"})
+
+
+def install_document(app: FastAPI) -> None:
+    """Complete the document of `app` with what no route says by itself."""
+    install_credentials(app, TAGS)
+    complete_with(app, _complete)
+
+
+def _complete(document: dict[str, Any]) -> None:
+    name_bodies(document)
+    drop_placeholders(document)
+    describe_paths(document, PATH_PARAMETERS)
+    show_errors(document, _further_errors)
+
+
+def _further_errors(path: str, method: str, operation: dict[str, Any]) -> Iterable[int]:
+    if path.startswith(ADMINISTRATION):
+        yield from (403, 429)
+    if path not in _NEED_NOTHING:
+        yield 503
 
 
 def introduction(public_url: str) -> str:

@@ -16,11 +16,11 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import false, func, or_
+from sqlalchemy import ColumnElement, and_, false, func, or_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from jan_server.services.llm_api.refusals import Invalid, Missing
+from jan_server.services.llm_api.refusals import Conflict, Invalid, Missing
 from jan_server.services.llm_api.tables import now
 from jan_server.services.llm_api.tables.api_key import ApiKey
 from jan_server.services.llm_api.tables.user import User
@@ -62,7 +62,13 @@ def status(key: ApiKey, moment: datetime) -> KeyStatus:
     """Whether a key is good at `moment`; revocation is named before expiry."""
     if key.revoked_at is not None:
         return "revoked"
-    return "active" if key.expires_at > moment else "expired"
+    return "active" if key.expires_at is None or key.expires_at > moment else "expired"
+
+
+def is_active(moment: datetime) -> ColumnElement[bool]:
+    """The same for a query: neither revoked nor expired."""
+    expiry = col(ApiKey.expires_at)
+    return and_(col(ApiKey.revoked_at).is_(None), or_(expiry.is_(None), expiry > moment))
 
 
 async def create_key(
@@ -86,22 +92,8 @@ async def create_key(
     Raises:
         Invalid: The user already holds as many active keys as one user may.
     """
-    await session.exec(select(User.id).where(col(User.id) == user_id).with_for_update())
     moment = now()
-    active = await session.exec(
-        select(func.count())
-        .select_from(ApiKey)
-        .where(
-            col(ApiKey.user_id) == user_id,
-            col(ApiKey.revoked_at).is_(None),
-            col(ApiKey.expires_at) > moment,
-        )
-    )
-    if active.one() >= rules.per_user:
-        raise Invalid(
-            f"api key limit reached: a user may hold {rules.per_user} active keys; revoke one first",
-            code="api_key_limit_reached",
-        )
+    await _make_room(session, user_id, rules, moment)
     secret = f"{rules.prefix}_{secrets.token_hex(SECRET_BYTES)}"
     key = ApiKey(
         user_id=user_id,
@@ -115,6 +107,47 @@ async def create_key(
     session.add(key)
     await session.flush()
     return key, secret
+
+
+async def _make_room(session: AsyncSession, user_id: int, rules: KeyRules, moment: datetime) -> None:
+    """Lock the user's keys, and see whether one more may be active."""
+    await session.exec(select(User.id).where(col(User.id) == user_id).with_for_update())
+    active = await session.exec(
+        select(func.count()).select_from(ApiKey).where(col(ApiKey.user_id) == user_id, is_active(moment))
+    )
+    if active.one() >= rules.per_user:
+        raise Invalid(
+            f"api key limit reached: a user may hold {rules.per_user} active keys; revoke one first",
+            code="api_key_limit_reached",
+        )
+
+
+async def change_expiry(
+    session: AsyncSession, key: ApiKey, expires_at: datetime | None, rules: KeyRules
+) -> None:
+    """Let a key end earlier, later or never; an expired one works again.
+
+    Args:
+        session: The transaction to work in.
+        key: The key, locked.
+        expires_at: Its new end, cut to the longest life from now; None for none.
+        rules: What holds for every key.
+
+    Raises:
+        Invalid: The moment is over, or the user already holds as many active keys as one user may.
+        Conflict: The key was revoked, which is for good.
+    """
+    moment = now()
+    if key.revoked_at is not None:
+        raise Conflict("this key was revoked, and stays so; make another one")
+    if expires_at is not None and expires_at <= moment:
+        raise Invalid(
+            "expires_at must be in the future; revoke a key that has to end now", param="expires_at"
+        )
+    if status(key, moment) != "active":
+        await _make_room(session, key.user_id, rules, moment)
+    key.expires_at = None if expires_at is None else min(expires_at, moment + rules.longest_life)
+    session.add(key)
 
 
 async def find_key(session: AsyncSession, key_id: UUID, *, user_id: int | None = None) -> ApiKey:

@@ -14,17 +14,18 @@ from jan_server.authentication.identity_header import IdentitySigner
 from jan_server.authentication.jwks import KeySet
 from jan_server.authentication.verifier import TokenRules, TokenVerifier
 from jan_server.database.engine import Database
-from jan_server.http.api_document import install_credentials, show_credentials, with_credentials
+from jan_server.http.api_document import show_credentials, with_credentials
 from jan_server.http.client_address import parse_networks
 from jan_server.http.context import ServiceContext
 from jan_server.http.edge import create_service_app
 from jan_server.http.fast_route import Endpoint, add_fast_route
 from jan_server.services.llm_api.accounts import Accounts
-from jan_server.services.llm_api.api_document import TAGS, introduction
+from jan_server.services.llm_api.api_document import install_document, introduction
 from jan_server.services.llm_api.audit_trail import AuditTrail
 from jan_server.services.llm_api.background import once_reachable, repeating
 from jan_server.services.llm_api.built_in_prompts import seed_prompts
 from jan_server.services.llm_api.guests import GuestQuota, remove_idle_guests
+from jan_server.services.llm_api.housekeeping import Job, row_jobs, run_jobs
 from jan_server.services.llm_api.identity_echo import IdentityEcho
 from jan_server.services.llm_api.identity_server import IdentityAddress, IdentityServer
 from jan_server.services.llm_api.key_check import KeyCheck
@@ -55,6 +56,7 @@ from jan_server.services.llm_api.routes import (
     messages,
     model_administration,
     model_prompt_templates,
+    model_routes,
     models,
     moderations,
     projects,
@@ -80,7 +82,7 @@ MIRROR = "/llm"
 
 RECORD_USES_SECONDS = 1.0
 RECORD_VIEWS_SECONDS = 0.5
-REMOVE_GUESTS_SECONDS = 600.0
+HOUSEKEEPING_SECONDS = 600.0
 SEED_AGAIN_SECONDS = 1.0
 """How long to wait for PostgreSQL before the next try."""
 
@@ -104,7 +106,9 @@ def create_app(context: ServiceContext) -> ASGIApp:
                 repeating("counting the views of shares", RECORD_VIEWS_SECONDS, opened.share_views.record)
             )
             await stack.enter_async_context(
-                repeating("removing idle guests", REMOVE_GUESTS_SECONDS, lambda: remove_guests(opened))
+                repeating(
+                    "housekeeping", HOUSEKEEPING_SECONDS, lambda: run_jobs(opened.database, jobs(opened))
+                )
             )
             await stack.enter_async_context(
                 once_reachable("writing prompts and tools", SEED_AGAIN_SECONDS, lambda: seed(opened.database))
@@ -121,7 +125,7 @@ def create_app(context: ServiceContext) -> ASGIApp:
         lifespan=lifespan,
         largest_body_mb=context.settings.infrastructure.gateway.request_size_limit_mb,
     )
-    install_credentials(app, TAGS)
+    install_document(app)
     app.add_middleware(AuditTrail)
     app.add_middleware(IdentityEcho)
     app.add_middleware(RequestMetrics)
@@ -142,6 +146,7 @@ def add_routes(app: FastAPI) -> None:
     mount(app, models.router)
     mount(app, providers.router)
     mount(app, model_administration.router)
+    mount(app, model_routes.router)
     mount(app, user_administration.router)
     mount(app, group_administration.router)
     mount(app, feature_flags.router)
@@ -289,6 +294,12 @@ async def seed(database: Database) -> None:
     async with database.session() as session:
         await seed_prompts(session)
         await seed_tools(session)
+
+
+def jobs(opened: Resources) -> list[Job]:
+    """What housekeeping does here."""
+    guests = Job("idle guests", lambda: remove_guests(opened))
+    return [guests, *row_jobs(opened.database, opened.settings)]
 
 
 async def remove_guests(opened: Resources) -> int:

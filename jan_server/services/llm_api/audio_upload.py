@@ -109,8 +109,13 @@ class AudioUpload:
             raise Invalid("file is required: the recording", param="file", code="missing_required_parameter")
 
     def address(self, provider_model: str) -> None:
-        """Say under which name the provider knows the model, before anything is sent."""
+        """Say under which name the provider knows the model, before anything is sent to it.
+
+        Where another provider got the form already, `can_be_sent_again` has to be true.
+        """
         self._provider_model = provider_model
+        if self._kept:
+            self._kept[0] = self._model_part()
 
     @property
     def can_be_sent_again(self) -> bool:
@@ -181,9 +186,13 @@ class AudioUpload:
                 raise too_large(WAITING_BYTES)
         await held.seek(0)
 
+    def _model_part(self) -> bytes:
+        return part_start(self._boundary, PartHead(_MODEL)) + self._provider_model.encode() + PART_END
+
     async def _written(self) -> AsyncGenerator[bytes, None]:
         boundary = self._boundary
-        yield part_start(boundary, PartHead(_MODEL)) + self._provider_model.encode() + PART_END
+        # A piece of its own, the first one: for another provider it is written anew.
+        yield self._model_part()
         for head, content in self._fields:
             yield part_start(boundary, head) + content + PART_END
         for head, held in self._waiting:

@@ -1,4 +1,4 @@
-"""Providers at start: from the settings, and from the YAML file of the contract.
+"""Providers at start, and routes of models: from the settings, and from the YAML file of the contract.
 
 What settings and file describe is brought up to date at every start; providers that came by
 the API are never touched (contract/llm-api.md, section 23).
@@ -23,6 +23,7 @@ from jan_server.inference.gguf import InvalidGgufError, read_header
 from jan_server.inference.model_sources import find_model
 from jan_server.inference.model_store import ModelMissingError, ModelStore
 from jan_server.services.llm_api.model_ids import provider_kind
+from jan_server.services.llm_api.model_routes import RouteSpec, check_unique, save_described_routes
 from jan_server.services.llm_api.provider_secrets import ProviderSecrets
 from jan_server.services.llm_api.providers import (
     AUTO_ENABLE,
@@ -157,6 +158,44 @@ def settings_providers(settings: Settings) -> list[ProviderSpec]:
                 source="settings",
                 offered_models=provider.models,
                 details=details,
+                max_concurrent_requests=provider.max_concurrent_requests,
+                max_queued_requests=provider.max_queued_requests,
+                queue_timeout_seconds=provider.queue_timeout.total_seconds(),
+            )
+        )
+    return specs
+
+
+def settings_routes(settings: Settings) -> list[RouteSpec]:
+    """The routes of models that the settings describe.
+
+    Raises:
+        Invalid: A name or a target is there twice, or a target is a route itself.
+    """
+    place = "services.llm_api.model_routes"
+    specs = []
+    described = settings.services.llm_api.model_routes
+    names = [route.name for route in described]
+    for index, route in enumerate(described):
+        if route.name in names[:index]:
+            raise Invalid(f"{place}[{index}]: there are two routes {route.name}", param=f"{place}[{index}]")
+        targets = tuple(
+            {
+                "model": target.model,
+                "provider_id": target.provider or None,
+                "weight": target.weight,
+                "priority": target.priority,
+            }
+            for target in route.targets
+        )
+        check_unique(targets, f"{place}[{index}].targets")
+        specs.append(
+            RouteSpec(
+                name=route.name,
+                targets=targets,
+                description=route.description,
+                fallback_on=tuple(dict.fromkeys(route.fallback_on)),
+                active=route.active,
             )
         )
     return specs
@@ -255,9 +294,12 @@ def described_providers(settings: Settings, home: Path) -> list[ProviderSpec]:
 
 
 async def bootstrap_providers(
-    database: Database, specs: Sequence[ProviderSpec], secrets: ProviderSecrets
+    database: Database,
+    specs: Sequence[ProviderSpec],
+    secrets: ProviderSecrets,
+    routes: Sequence[RouteSpec] = (),
 ) -> None:
-    """Bring the database's providers to what settings and file describe."""
+    """Bring the database's providers, and its routes of models, to what settings and file describe."""
     async with database.session() as session:
         # Instances that start at the same moment take turns; the lock ends with the transaction.
         connection = await session.connection()
@@ -266,4 +308,5 @@ async def bootstrap_providers(
             await save_provider(session, spec, secrets)
         for source in _SOURCES:
             await retire_providers(session, source, (spec.name for spec in specs if spec.source == source))
+        await save_described_routes(session, routes)
     logger.info("providers: %s", ", ".join(spec.name for spec in specs) or "none")

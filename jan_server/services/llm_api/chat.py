@@ -7,9 +7,10 @@ go to the caller as they come (contract/llm-api.md, section 7).
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import Any, TypeVar
 
 import orjson
 
@@ -42,13 +43,46 @@ from jan_server.services.llm_api.models import JAN_KIND, OfferedModel
 from jan_server.services.llm_api.prompt_modules import NOT_APPLIED
 from jan_server.services.llm_api.prompt_orchestration import PromptOrchestration
 from jan_server.services.llm_api.refusals import Invalid
-from jan_server.services.llm_api.response_cache import ResponseCache
+from jan_server.services.llm_api.response_cache import CacheWish, ResponseCache
+from jan_server.services.llm_api.routing import Candidates, Routing
 from jan_server.services.llm_api.sync import ModelSync
 from jan_server.services.llm_api.token_counts import StreamCounter, TokenCounts, ask_usage, told_counts
 
 logger = logging.getLogger("jan.llm-api.chat")
 
 PATH = "/chat/completions"
+
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class OtherModels:
+    """The models behind a routed name, for one request.
+
+    Attributes:
+        candidates: Those models.
+        request: As it was before a model's own things were put into it.
+        registry: Knows the partners of models.
+        make: Makes the call of one model.
+    """
+
+    candidates: Candidates
+    request: ChatRequest
+    registry: ModelRegistry
+    make: Callable[..., Awaitable[ChatCall]]
+
+    async def call(self, model: OfferedModel, earlier: MeteredCall | None = None) -> ChatCall:
+        """The call of one of them.
+
+        Args:
+            model: Which.
+            earlier: What took down the call of the model before.
+        """
+        if self.request.instruct and (partner := self.registry.table.instruct_partner(model)):
+            model = replace(partner, asked=model.asked)
+        request = replace(self.request, body=dict(self.request.body))
+        return await self.make(request, model, earlier=earlier)
 
 
 @dataclass(slots=True)
@@ -67,6 +101,7 @@ class ChatCall:
         modules: The prompt modules that added to the messages.
         cache_key: Where the answer is kept; empty for nowhere.
         kept: The answer of an earlier call, which is given again.
+        others: The further models that may answer; None where only one may.
     """
 
     request: ChatRequest
@@ -80,6 +115,21 @@ class ChatCall:
     tools: PromptedTools | None = None
     cache_key: bytes = b""
     kept: bytes | None = None
+    others: OtherModels | None = None
+
+    async def turn(self, failure: UpstreamError) -> None:
+        """Become the call of the next model, after one that failed.
+
+        Raises:
+            UpstreamError: The same failure: no further model may answer.
+        """
+        others = self.others
+        if others is None:
+            raise failure
+        made = await others.call(others.candidates.next(failure), earlier=self.meter)
+        made.others = others
+        for member in fields(self):
+            setattr(self, member.name, getattr(made, member.name))
 
     def counts(self, told: TokenCounts | None, completion: int) -> TokenCounts:
         """The tokens of the call: as the provider told them, else the estimate with this completion."""
@@ -104,9 +154,11 @@ class Chat:
         upstream: Calls providers.
         writer: Reads and writes the conversations of exchanges.
         accounting: Takes down what calls use.
+        routing: Finds the models behind routed names.
         ask_usage: Whether providers are asked for the usage of streams whose callers do not ask.
         prompts: Adds what prompt modules have to say; None where none may.
         cache: Keeps answers for those who ask for it.
+        key_cache: What an API key says about the cache, for requests that say nothing.
         user_tokens: The longest last user message, in estimated tokens; 0 for no limit.
         stream_seconds: How long a streamed answer may take.
     """
@@ -118,10 +170,12 @@ class Chat:
         upstream: UpstreamClient,
         writer: ExchangeWriter,
         accounting: Accounting,
+        routing: Routing,
         *,
         ask_usage: bool = True,
         prompts: PromptOrchestration | None = None,
         cache: ResponseCache | None = None,
+        key_cache: Callable[[str], CacheWish | None] = lambda _: None,
         user_tokens: int = 0,
         stream_seconds: float = 600.0,
     ) -> None:
@@ -130,9 +184,11 @@ class Chat:
         self._upstream = upstream
         self._writer = writer
         self._accounting = accounting
+        self._routing = routing
         self._ask_usage = ask_usage
         self._prompts = prompts
         self._cache = cache
+        self._key_cache = key_cache
         self._user_tokens = user_tokens
         self._stream_seconds = stream_seconds
 
@@ -156,11 +212,49 @@ class Chat:
         own = request.messages
         exchange = None
         if request.conversation is not None:
-            exchange = await self._writer.begin(user_id, request, request.conversation)
+            exchange = await self._writer.begin(user_id, request, request.conversation, key_id=key_id)
             request.messages = exchange.messages()
         has_history = request.messages is not own
         model = await self._choose(request)
         self._check_user_message(own, raw)
+        make = partial(
+            self._call,
+            own=own,
+            exchange=exchange,
+            has_history=has_history,
+            user_id=user_id,
+            raw=raw,
+            key_id=key_id,
+            request_id=request_id,
+        )
+        if model.route is None:
+            return await make(request, model)
+        candidates = await self._routing.candidates(model)
+        if candidates.falls_back_on("context_overflow"):
+            tokens = context_window.tools_tokens(request.body.get("tools"))
+            tokens += sum(map(context_window.message_tokens, request.messages))
+            limit = request.answer_tokens
+            candidates.prefer(lambda one: tokens <= context_window.budget(one.context_length, limit))
+        others = OtherModels(candidates, request, self._registry, make)
+        call = await others.call(candidates.first())
+        call.others = others
+        return call
+
+    async def _call(
+        self,
+        request: ChatRequest,
+        model: OfferedModel,
+        *,
+        own: list[Message],
+        exchange: Exchange | None,
+        has_history: bool,
+        user_id: int,
+        raw: bytes,
+        key_id: str,
+        request_id: str,
+        earlier: MeteredCall | None = None,
+    ) -> ChatCall:
+        """Make what one model gets; the request's messages and body become those of this model."""
         applied = NOT_APPLIED
         if self._prompts is not None:
             applied = await self._prompts.apply(request, model.id, user_id, exchange)
@@ -178,9 +272,10 @@ class Chat:
             stream=request.stream,
             conversation_id=exchange.id if exchange else None,
             project_id=conversation.project_public_id if conversation else None,
+            earlier=earlier,
         )
         body, tools = _upstream_body(request, model)
-        cache_key, kept = self._kept(request, user_id, model, body)
+        cache_key, kept = self._kept(request, user_id, key_id, model, body)
         return ChatCall(
             request,
             model,
@@ -196,12 +291,12 @@ class Chat:
         )
 
     def _kept(
-        self, request: ChatRequest, user_id: int, model: OfferedModel, body: bytes
+        self, request: ChatRequest, user_id: int, key_id: str, model: OfferedModel, body: bytes
     ) -> tuple[bytes, bytes | None]:
         """Where the answer is kept, empty for nowhere, and the answer itself when there is one."""
-        wish = request.cache
+        wish = request.cache or self._key_cache(key_id)
         # An exchange of a conversation is written, which an answer from memory would not be.
-        if wish is None or self._cache is None or request.conversation is not None:
+        if wish is None or not wish.ttl or self._cache is None or request.conversation is not None:
             return b"", None
         key = self._cache.key(wish, user_id, model.key, body)
         return key, self._cache.find(key, wish)
@@ -258,13 +353,7 @@ class Chat:
         if call.kept is not None:
             call.meter.finish(200)
             return call.kept
-        with call.meter:
-            answer = await self._upstream.complete(call.model.provider, PATH, call.body)
-            body = answer.body
-            if b'"choices"' not in body:
-                raise no_completion(call.model.provider, body)
-            told = told_counts(body)
-            call.meter.finish(200, call.counts(told, 0 if told else answer_tokens(read_answer(body))))
+        body = await self._from_any(call, self._answer)
         if call.tools is not None:
             body = read_completion(body, call.tools)
         members: dict[str, Any] = {}
@@ -278,6 +367,24 @@ class Chat:
             self._cache.keep(call.cache_key, body)
         return body
 
+    async def _answer(self, call: ChatCall) -> bytes:
+        with call.meter:
+            answer = await self._upstream.complete(call.model.provider, PATH, call.body)
+            body = answer.body
+            if b'"choices"' not in body:
+                raise no_completion(call.model.provider, body)
+            told = told_counts(body)
+            call.meter.finish(200, call.counts(told, 0 if told else answer_tokens(read_answer(body))))
+        return body
+
+    async def _from_any(self, call: ChatCall, ask: Callable[[ChatCall], Awaitable[Result]]) -> Result:
+        """What is asked, from the first model that gives it; the call becomes that model's."""
+        while True:
+            try:
+                return await ask(call)
+            except UpstreamError as failure:
+                await call.turn(failure)
+
     async def stream(self, call: ChatCall, request_id: str = "") -> AsyncGenerator[bytes, None]:
         """Begin a streamed answer; what comes back yields its bytes, a failure on the way as a frame.
 
@@ -287,11 +394,17 @@ class Chat:
         if call.kept is not None:
             call.meter.finish(200)
             return _once(call.kept)
-        provider = call.model.provider
+        stream = await self._from_any(call, self._begin)
+        if call.exchange is None:
+            frames = relay(stream, request_id)
+            return self._keeping(call.cache_key, frames) if call.cache_key else frames
+        return self._recorded(call.model, call.exchange, stream, request_id)
+
+    async def _begin(self, call: ChatCall) -> BegunStream:
         with call.meter:
             stream = await begin_stream(
                 self._upstream,
-                provider,
+                call.model.provider,
                 PATH,
                 call.body,
                 seconds=self._stream_seconds,
@@ -300,10 +413,7 @@ class Chat:
                 tools=None if call.tools is None else PromptedToolStream(call.tools),
             )
             call.meter.began()
-        if call.exchange is None:
-            frames = relay(stream, request_id)
-            return self._keeping(call.cache_key, frames) if call.cache_key else frames
-        return self._recorded(call.model, call.exchange, stream, request_id)
+        return stream
 
     async def _keeping(self, key: bytes, frames: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         """Relay a stream and keep it, when it comes to its end."""

@@ -7,23 +7,51 @@ calls always find the turn that asked for them (contract/llm-api.md, section 7.2
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from jan_server.services.llm_api.chat_request import History
-from jan_server.services.llm_api.items import Item
 from jan_server.services.llm_api.message_content import text_of
 
 Message = dict[str, Any]
 
+
+class HistoryItem(Protocol):
+    """What history asks of a stored item (see `items.Item`)."""
+
+    @property
+    def type(self) -> str:
+        """What kind of item it is."""
+
+    @property
+    def role(self) -> str | None:
+        """Who said it."""
+
+    @property
+    def call_id(self) -> str | None:
+        """The tool call that it belongs to."""
+
+    @property
+    def content(self) -> Sequence[Mapping[str, Any]]:
+        """The content blocks."""
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """The further members."""
+
+    @property
+    def text(self) -> str:
+        """The text of all its blocks."""
+
+
 _SPOKEN = frozenset({"system", "developer", "user", "assistant", "critic", "discriminator", "unknown"})
 
 
-def messages_of(items: Iterable[Item]) -> list[Message]:
+def messages_of(items: Iterable[HistoryItem]) -> list[Message]:
     """Stored items as chat messages; items that are no part of the talk are left out."""
     return [message for item in items if (message := _message(item)) is not None]
 
 
-def _message(item: Item) -> Message | None:
+def _message(item: HistoryItem) -> Message | None:
     if item.type == "mcp_call":
         return _call_result(item)
     if item.type != "message":
@@ -39,14 +67,14 @@ def _message(item: Item) -> Message | None:
     return {"role": role, "content": content} if content else None
 
 
-def _assistant(item: Item) -> Message | None:
+def _assistant(item: HistoryItem) -> Message | None:
     calls = [call for call in item.details.get("tool_calls") or () if call.get("id")]
     if calls:
         return {"role": "assistant", "content": item.text or None, "tool_calls": calls}
     return {"role": "assistant", "content": item.text} if item.text else None
 
 
-def _call_result(item: Item) -> Message | None:
+def _call_result(item: HistoryItem) -> Message | None:
     for block in item.content:
         if block.get("type") == "mcp_call" and isinstance(block.get("mcp_call"), str):
             return {"role": "tool", "tool_call_id": item.call_id or "", "content": block["mcp_call"]}
@@ -163,7 +191,7 @@ def _with_calls(message: Message, calls: list[dict[str, Any]]) -> Message:
     return {**kept, "tool_calls": calls} if calls else kept
 
 
-def new_messages(items: Iterable[Item], messages: Sequence[Message]) -> list[Message]:
+def new_messages(items: Iterable[HistoryItem], messages: Sequence[Message]) -> list[Message]:
     """The messages of a request that the conversation does not hold yet, instructions left out.
 
     These are the ones behind the last assistant turn: what came before was said by the model.

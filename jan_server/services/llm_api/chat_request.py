@@ -83,7 +83,7 @@ class ChatRequest:
         deep_research: Whether the model is told to research deeply.
         image: Whether the request is about images.
         hints: What the request says about prompts beside its body.
-        cache: Whether and how its answer may be used again; None for not at all.
+        cache: Whether and how its answer may be used again; None for as its key says.
     """
 
     body: dict[str, Any]
@@ -179,7 +179,7 @@ def _messages(messages: Any) -> list[dict[str, Any]]:
         if not isinstance(message, dict):
             raise wrong_type(f"messages[{index}]", "an object")
         role = message.get("role")
-        if role not in ROLES:
+        if not isinstance(role, str) or role not in ROLES:
             raise _wrong_role(index, role)
         content = message.get("content")
         if isinstance(content, str):

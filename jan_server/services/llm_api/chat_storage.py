@@ -1,7 +1,7 @@
 """The stored side of a chat: what a conversation gives to an exchange, and what it keeps of it.
 
-A conversation is read before the model is called and written in one transaction when the answer
-has ended; a new one comes into being with that transaction, so that a failed call leaves nothing
+A conversation is read before the model is called and written when the answer has ended, each in
+one statement; a new one comes into being with that statement, so that a failed call leaves nothing
 behind (contract/llm-api.md, section 7.8).
 """
 
@@ -12,28 +12,32 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlmodel.ext.asyncio.session import AsyncSession
-
-from jan_server.http.ids import public_id
+from jan_server.http.ids import is_public_id, public_id
 from jan_server.services.llm_api.chat_answer import ChatAnswer
 from jan_server.services.llm_api.chat_history import Message, messages_of, new_messages, with_history
 from jan_server.services.llm_api.chat_request import ChatRequest, ConversationChoice
 from jan_server.services.llm_api.conversations import (
     MAIN,
     Conversation,
-    create_conversation,
-    find_conversation,
-    retitle_conversation,
+    branch_name,
 )
-from jan_server.services.llm_api.item_content import Block, image_block, text_block, tool_calls_block
-from jan_server.services.llm_api.items import Item, NewItem, append_items, list_branch_items
+from jan_server.services.llm_api.exchange_store import (
+    Beginning,
+    Continuation,
+    ExchangeStore,
+    StoredItem,
+    Wanted,
+)
+from jan_server.services.llm_api.item_content import (
+    Block,
+    image_block,
+    text_block,
+    tool_calls_block,
+)
+from jan_server.services.llm_api.items import NewItem
 from jan_server.services.llm_api.message_content import text_of
-from jan_server.services.llm_api.projects import project_instruction
-from jan_server.services.llm_api.refusals import Missing
+from jan_server.services.llm_api.refusals import Invalid, Missing
 from jan_server.services.llm_api.tables import now
-
-NEWEST_ITEMS = 1000
-"""How far back an exchange looks; more would not fit any model's context."""
 
 TOOL_SERVER = "Jan MCP Server"
 
@@ -54,6 +58,7 @@ class Exchange:
         conversation: The conversation as it was read; None when it is to be made.
         items: The newest items of the branch, in their order.
         instruction: The instruction of the conversation's project, if it has one.
+        key_id: The API key of the caller; empty for a token.
     """
 
     user_id: int
@@ -63,8 +68,9 @@ class Exchange:
     store: bool = True
     store_reasoning: bool = False
     conversation: Conversation | None = None
-    items: list[Item] = field(default_factory=list)
+    items: list[StoredItem] = field(default_factory=list)
     instruction: str | None = None
+    key_id: str = ""
 
     @property
     def title(self) -> str | None:
@@ -100,39 +106,47 @@ def new_exchange(user_id: int, request: ChatRequest, choice: ConversationChoice)
 
 
 async def begin_exchange(
-    session: AsyncSession, user_id: int, request: ChatRequest, choice: ConversationChoice
+    store: ExchangeStore, user_id: int, request: ChatRequest, choice: ConversationChoice
 ) -> Exchange:
     """Read what the conversation of `choice` gives to the exchange.
 
     Raises:
+        Invalid: `choice.id` has not the form of a conversation id.
         Missing: The conversation is unknown or another user's, or it has no such branch.
     """
-    conversation = await find_conversation(session, user_id, choice.id)
+    if not is_public_id("conv", choice.id):
+        raise Invalid("invalid conversation ID", param="conversation")
+    branch = branch_name(choice.branch) if choice.branch else None
+    found = await store.read(Wanted(choice.id, user_id, branch))
+    if found is None:
+        raise Missing("conversation not found", param="conversation")
+    if not found.has_branch or (choice.branch and branch is None):
+        raise Missing("branch not found", param="branch")
     return Exchange(
         user_id,
         choice,
         request.messages,
-        conversation.public_id,
+        choice.id,
         request.store,
         request.store_reasoning,
-        conversation,
-        await list_branch_items(session, conversation, choice.branch, newest=NEWEST_ITEMS),
-        await project_instruction(session, conversation.project_id),
+        found.conversation,
+        found.items,
+        found.instruction,
     )
 
 
 async def store_exchange(
-    session: AsyncSession,
+    store: ExchangeStore,
     exchange: Exchange,
     answer: ChatAnswer,
     *,
     title: str | None = None,
     interruption: Interruption = "",
 ) -> None:
-    """Write an exchange into the open transaction.
+    """Write an exchange, all of it or nothing.
 
     Args:
-        session: The open transaction.
+        store: Where conversations are.
         exchange: As it began.
         answer: What the model said.
         title: The title that the conversation gets; None leaves it.
@@ -141,16 +155,21 @@ async def store_exchange(
     Raises:
         Missing: The conversation or its branch was deleted in the meantime.
     """
-    conversation = exchange.conversation or await create_conversation(
-        session, exchange.user_id, title=title, referrer=exchange.choice.referrer, conv_id=exchange.id
-    )
-    # A title that was cut is not the same once it is cleaned again.
-    if title is not None and title != conversation.title:
-        await retitle_conversation(session, conversation, title)
+    items: list[NewItem] = []
     if exchange.store:
         items = [item_of(message) for message in new_messages(exchange.items, exchange.own)]
         items += answer_items(answer, store_reasoning=exchange.store_reasoning, interruption=interruption)
-        await append_items(session, conversation, items, branch=exchange.choice.branch)
+    choice = exchange.choice
+    if exchange.conversation is None:
+        await store.begin(Beginning(exchange.id, exchange.user_id, title, choice.referrer, items))
+        return
+    # A title that was cut is not the same once it is cleaned again.
+    title = None if title == exchange.title else title
+    if not items and title is None:
+        return
+    branch = branch_name(choice.branch) if choice.branch else None
+    if not await store.append(Continuation(exchange.conversation, branch, title, items)):
+        raise Missing("the conversation or its branch was deleted meanwhile", param="conversation")
 
 
 def item_of(message: Message) -> NewItem:

@@ -85,13 +85,12 @@ def completion_call(
 
     Args:
         calls: Makes calls.
-        request: The checked request; its body becomes the provider's.
+        request: The checked request.
         model: Who answers.
         origin: Who asks.
         ask: Whether the usage of streams may be asked for.
     """
-    body = request.body
-    body["model"] = model.provider_model_id
+    body = {**request.body, "model": model.provider_model_id}
     for name, value in model.defaults.items():
         if body.get(name) is None:
             body[name] = value

@@ -16,6 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from jan_server.database.statements import execute
 from jan_server.http.ids import is_public_id, public_id
 from jan_server.http.pagination import PageRequest
+from jan_server.services.llm_api.metrics import CONVERSATIONS_CREATED
 from jan_server.services.llm_api.pages import Page, read_page
 from jan_server.services.llm_api.projects import find_project
 from jan_server.services.llm_api.refusals import Invalid, Missing
@@ -99,17 +100,6 @@ _CREATE = select(_MADE).add_cte(
     .from_select(["conversation_id", "name"], select(_MADE.c.id, literal(MAIN)), include_defaults=False)
     .cte("branch")
 )
-_RETITLE = (
-    update(CONVERSATIONS)
-    .where(
-        CONVERSATIONS.c.id == bindparam("conversation"),
-        _ALIVE,
-        CONVERSATIONS.c.metadata[LOCK_KEY].astext.is_distinct_from(_LOCKED),
-    )
-    .values(title=bindparam("new_title"), updated_at=func.clock_timestamp())
-    .returning(CONVERSATIONS.c.id)
-)
-
 # Made once: telling that a statement made anew is the same costs as much as running it.
 _FIND = select(*_COLUMNS).where(
     CONVERSATIONS.c.public_id == bindparam("conv_id"),
@@ -233,6 +223,7 @@ async def create_conversation(
         "new_project_public_id": project.public_id if project else None,
     }
     row = (await execute(session, _CREATE, values)).one()
+    CONVERSATIONS_CREATED.inc()
     return Conversation(*row)
 
 
@@ -279,15 +270,6 @@ async def update_conversation(
     if not values:
         return conversation
     return await _write(session, conversation, values)
-
-
-async def retitle_conversation(session: AsyncSession, conversation: Conversation, title: str) -> bool:
-    """Give a conversation a title that no person chose; says whether it was written.
-
-    A title that a person locked in the meantime stays.
-    """
-    parameters = {"conversation": conversation.id, "new_title": title}
-    return (await execute(session, _RETITLE, parameters)).one_or_none() is not None
 
 
 async def activate(session: AsyncSession, conversation: Conversation, branch: str) -> Conversation:

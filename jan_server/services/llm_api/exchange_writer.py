@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 
 from jan_server.database.engine import Database
 from jan_server.services.llm_api.chat_answer import ChatAnswer
@@ -16,6 +17,8 @@ from jan_server.services.llm_api.chat_storage import (
     new_exchange,
     store_exchange,
 )
+from jan_server.services.llm_api.exchange_store import ExchangeStore
+from jan_server.services.llm_api.metrics import CONVERSATIONS_CREATED
 from jan_server.services.llm_api.models import OfferedModel
 from jan_server.services.llm_api.refusals import Missing
 from jan_server.services.llm_api.title_writer import TitleWriter
@@ -33,20 +36,22 @@ class ExchangeWriter:
     """
 
     def __init__(self, database: Database, titles: TitleWriter | None = None) -> None:
-        self._database = database
+        self._conversations = ExchangeStore(database)
         self._titles = titles
         self._writes: set[asyncio.Task[str | None]] = set()
 
-    async def begin(self, user_id: int, request: ChatRequest, choice: ConversationChoice) -> Exchange:
-        """The exchange that a request is part of.
+    async def begin(
+        self, user_id: int, request: ChatRequest, choice: ConversationChoice, *, key_id: str = ""
+    ) -> Exchange:
+        """The exchange that a request is part of; `key_id` is the API key of the caller, if any.
 
         Raises:
+            Invalid: The id has not the form of one.
             Missing: The conversation is unknown or another user's, or it has no such branch.
         """
         if not choice.id:
-            return new_exchange(user_id, request, choice)
-        async with self._database.session() as session:
-            return await begin_exchange(session, user_id, request, choice)
+            return replace(new_exchange(user_id, request, choice), key_id=key_id)
+        return replace(await begin_exchange(self._conversations, user_id, request, choice), key_id=key_id)
 
     async def store(
         self, exchange: Exchange, model: OfferedModel, answer: ChatAnswer, interruption: Interruption = ""
@@ -84,11 +89,15 @@ class ExchangeWriter:
     ) -> str | None:
         title = await self._new_title(exchange, model, answer, interruption)
         try:
-            async with self._database.session() as session:
-                await store_exchange(session, exchange, answer, title=title, interruption=interruption)
+            await store_exchange(
+                self._conversations, exchange, answer, title=title, interruption=interruption
+            )
         except Missing as failure:
             # Deleted while the model spoke: the answer is still the caller's.
             logger.info("an answer was not stored: %s", failure.message)
+        else:
+            if exchange.conversation is None:
+                CONVERSATIONS_CREATED.inc()
         return title or exchange.title
 
     async def _new_title(
@@ -99,7 +108,7 @@ class ExchangeWriter:
             return None
         if self._titles is None or interruption:
             return from_text
-        return await self._titles.write(model, exchange.own, answer) or from_text
+        return await self._titles.write(model, exchange, answer) or from_text
 
     def _written(self, task: asyncio.Task[str | None]) -> None:
         self._writes.discard(task)

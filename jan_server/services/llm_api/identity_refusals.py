@@ -1,7 +1,8 @@
 """What the identity server refuses an administrator, told as this service's own refusals.
 
-Its "not found" is 404, its conflict 409, and a value that it does not take 400 with the field's
-name; anything else stays a failure behind this service (contract/llm-api.md, section 17).
+Its "not found" is 404, its conflict 409, a right that is lacking 403 with its words, and a value
+that it does not take 400 with the field's name; anything else stays a failure behind this service
+(contract/llm-api.md, section 17).
 """
 
 from __future__ import annotations
@@ -11,16 +12,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from jan_server.services.llm_api.identity_server import IdentityForbidden, IdentityRefused
-from jan_server.services.llm_api.refusals import Conflict, Invalid, Missing, Refusal
+from jan_server.services.llm_api.refusals import Conflict, Forbidden, Invalid, Missing, Refusal
 
 _CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 @contextmanager
 def told_as_refusals(*, missing: str = "", invalid: str = "") -> Iterator[None]:
-    """Turn what the identity server refuses within the block into `Missing`, `Conflict` or `Invalid`.
+    """Turn what the identity server refuses within the block into refusals of this service.
 
-    Everything else that it refuses stays an `IdentityRefused`, a right that this service lacks included.
+    Everything else that it refuses stays an `IdentityRefused`.
 
     Args:
         missing: The field that names what is not found.
@@ -30,7 +31,7 @@ def told_as_refusals(*, missing: str = "", invalid: str = "") -> Iterator[None]:
         yield
     except IdentityForbidden as failure:
         # Administrators are told: waiting, as for a server that is away, would not help them.
-        raise IdentityRefused(403, description=str(failure)) from failure
+        raise Forbidden(str(failure)) from failure
     except IdentityRefused as refusal:
         told = _refusal(refusal, missing, invalid)
         if told is None:

@@ -208,7 +208,7 @@ class IdentityServer:
             return await self._call(method, where, body=body, query=query, token=token)
         except IdentityRefused as refusal:
             if refusal.status == 403:
-                raise _lacks_right(method, path) from refusal
+                raise _lacks_right(refusal, method, path) from refusal
             if refusal.status != 401:
                 raise
         # The token was refused before its time: signing keys or sessions changed over there.
@@ -219,7 +219,7 @@ class IdentityServer:
             return await self._call(method, where, body=body, query=query, token=token)
         except IdentityRefused as refusal:
             if refusal.status == 403:
-                raise _lacks_right(method, path) from refusal
+                raise _lacks_right(refusal, method, path) from refusal
             if refusal.status == 401:
                 raise _service_account_refused(refusal) from refusal
             raise
@@ -305,9 +305,10 @@ def path_of(*segments: str) -> str:
     return "".join(f"/{quote(segment, safe='')}" for segment in segments)
 
 
-def _lacks_right(method: str, path: str) -> IdentityForbidden:
+def _lacks_right(refusal: IdentityRefused, method: str, path: str) -> IdentityForbidden:
     return IdentityForbidden(
-        f"the service account lacks the right to {method} {path}; check the roles of BACKEND_CLIENT_ID"
+        f"the identity server refused ({refusal}): BACKEND_CLIENT_ID lacks the right to {method} {path}; "
+        "whoever has rights to manage the realm is kept at the identity server itself"
     )
 
 

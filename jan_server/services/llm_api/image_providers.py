@@ -37,7 +37,7 @@ class ImageModel:
 
 
 def choose_image_model(
-    registry: ModelRegistry, request: ImageRequest, default_model: str
+    registry: ModelRegistry, request: ImageRequest, default_model: str, chosen: OfferedModel | None = None
 ) -> ImageModel | None:
     """The model that makes the picture; None when the request names a provider that is not in use.
 
@@ -45,6 +45,7 @@ def choose_image_model(
         registry: Knows models and providers.
         request: The checked request.
         default_model: What is asked for where the request names no model.
+        chosen: The model that a route chose, if one did.
 
     Raises:
         Invalid: The provider makes no pictures, or several are the usual one.
@@ -62,7 +63,7 @@ def choose_image_model(
                 code=request.code("validation-error"),
             )
         return _of_provider(registry, active, request.model or default_model)
-    if request.model and (known := registry.table.find(request.model)) is not None:
+    if request.model and (known := chosen or registry.table.find(request.model)) is not None:
         if known.problem:
             raise unavailable(known.problem)
         active = next((one for one in registry.providers if one.row.public_id == known.provider.id), None)

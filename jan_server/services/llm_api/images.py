@@ -25,6 +25,7 @@ from jan_server.services.llm_api.image_requests import EDIT, ImageRequest
 from jan_server.services.llm_api.image_results import Wanted, estimated_usage, read_result, shaped
 from jan_server.services.llm_api.media_client import MediaCaller, MediaClient
 from jan_server.services.llm_api.model_registry import ModelRegistry
+from jan_server.services.llm_api.models import OfferedModel
 from jan_server.services.llm_api.refusals import Invalid, Missing
 from jan_server.services.llm_api.routed_call import JSON, CallOrigin, ModelCalls, RoutedCall
 from jan_server.services.llm_api.tables.provider import Provider as ProviderRow
@@ -86,6 +87,11 @@ class Images:
         self._reader = reader
         self._options = options
 
+    def asks_route(self, request: ImageRequest) -> bool:
+        """Whether a request names a route, which then chooses the model."""
+        model = self._registry.table.find(request.model) if request.model else None
+        return not request.provider_id and model is not None and model.route is not None
+
     def check_enabled(self) -> None:
         """Refuse everything while pictures are switched off.
 
@@ -95,8 +101,20 @@ class Images:
         if not self._options.enabled:
             raise ApiError(501, "image generation is not enabled", code="image-generation-disabled")
 
-    async def prepare(self, request: ImageRequest, origin: CallOrigin, caller: MediaCaller) -> ImageCall:
+    async def prepare(
+        self,
+        request: ImageRequest,
+        origin: CallOrigin,
+        caller: MediaCaller,
+        model: OfferedModel | None = None,
+    ) -> ImageCall:
         """Find provider and conversation, read the pictures and make what the provider gets.
+
+        Args:
+            request: The checked request.
+            origin: Who makes it.
+            caller: On whose behalf pictures are read and stored.
+            model: The model that a route chose, if one did.
 
         Raises:
             Invalid: A picture cannot be read, or the provider makes none.
@@ -106,7 +124,7 @@ class Images:
         if request.conversation_id:
             async with self._database.session() as session:
                 await find_conversation(session, origin.user_id, request.conversation_id)
-        chosen = choose_image_model(self._registry, request, self._options.default_model)
+        chosen = choose_image_model(self._registry, request, self._options.default_model, model)
         if chosen is None:
             raise await self._unusable(request)
         wanted = self._wanted(request, chosen)
@@ -153,8 +171,7 @@ class Images:
 
     def _body(self, request: ImageRequest, chosen: ImageModel, wanted: Wanted | None) -> dict[str, Any]:
         """What the provider gets; servers of pictures get Jan's defaults, others know their own."""
-        body = request.body
-        body["model"] = chosen.model.provider_model_id
+        body = {**request.body, "model": chosen.model.provider_model_id}
         if body.get("n") is not None:
             body["n"] = min(body["n"], self._options.max_n)
         if chosen.own:

@@ -199,7 +199,9 @@ async def append_items(
         raise _no_branch() if wanted else Missing("conversation not found", param="conversation")
     branch_id, name, count = grown
     await _refuse_taken_ids(session, conversation, items)
-    stored = [_stored(item, name, number) for number, item in enumerate(items, start=count - len(items) + 1)]
+    stored = [
+        stored_item(item, name, number) for number, item in enumerate(items, start=count - len(items) + 1)
+    ]
     await execute(
         session,
         insert(ITEMS),
@@ -295,6 +297,27 @@ async def find_item(
     return Item(*row)
 
 
+def stored_item(item: NewItem, branch: str, number: int) -> Item:
+    """A new item as it is stored under this number of the branch with this name."""
+    details = {key: value for key, value in item.details.items() if value is not None}
+    if item.content and (calls := tool_calls_of(item.content)):
+        details["tool_calls"] = calls
+    return Item(
+        public_id=item.id or public_id("msg"),
+        branch=branch,
+        sequence_number=number,
+        type=item.type,
+        role=item.role,
+        status=item.status,
+        call_id=item.call_id,
+        content_json=None if item.content is None else json_text(list(item.content)),
+        details_json=json_text(details) if details else None,
+        created_at=item.created_at or datetime.now(UTC),
+        completed_at=item.completed_at,
+        incomplete_at=item.incomplete_at,
+    )
+
+
 def json_text(value: Any) -> str:
     """A value as JSON text with the members of its objects sorted, as items keep it."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
@@ -358,23 +381,3 @@ async def _number_of(session: AsyncSession, conversation: Conversation, item_id:
 
 def _no_branch() -> Missing:
     return Missing("branch not found", param="branch")
-
-
-def _stored(item: NewItem, branch: str, number: int) -> Item:
-    details = {key: value for key, value in item.details.items() if value is not None}
-    if item.content and (calls := tool_calls_of(item.content)):
-        details["tool_calls"] = calls
-    return Item(
-        public_id=item.id or public_id("msg"),
-        branch=branch,
-        sequence_number=number,
-        type=item.type,
-        role=item.role,
-        status=item.status,
-        call_id=item.call_id,
-        content_json=None if item.content is None else json_text(list(item.content)),
-        details_json=json_text(details) if details else None,
-        created_at=item.created_at or datetime.now(UTC),
-        completed_at=item.completed_at,
-        incomplete_at=item.incomplete_at,
-    )

@@ -21,7 +21,7 @@ from sqlmodel import col, select
 from jan_server.authentication.principal import Principal
 from jan_server.database.engine import Database
 from jan_server.services.llm_api.accounts import Account, Accounts, Rights
-from jan_server.services.llm_api.api_keys import hash_secret
+from jan_server.services.llm_api.api_keys import hash_secret, is_active
 from jan_server.services.llm_api.identity_server import IdentityUnavailable
 from jan_server.services.llm_api.tables import now
 from jan_server.services.llm_api.tables.api_key import ApiKey
@@ -110,8 +110,7 @@ class KeyCheck:
                 .join(User, col(User.id) == col(ApiKey.user_id))
                 .where(
                     col(ApiKey.hash) == hash_secret(secret),
-                    col(ApiKey.revoked_at).is_(None),
-                    col(ApiKey.expires_at) > now(),
+                    is_active(now()),
                     col(User.deleted_at).is_(None),
                 )
             )

@@ -26,6 +26,7 @@ from jan_server.database.engine import Database
 from jan_server.http.errors import ApiError
 from jan_server.services.llm_api.background import repeating
 from jan_server.services.llm_api.models import OfferedModel
+from jan_server.services.llm_api.response_cache import CacheWish
 from jan_server.services.llm_api.tables import now
 from jan_server.services.llm_api.usage_limits import (
     NO_LIMITS,
@@ -146,6 +147,24 @@ class LimitEnforcement:
         """The limits of a key or a user."""
         account = self._accounts.get(subject)
         return NO_LIMITS if account is None else account.limits
+
+    def cache_wish(self, key_id: str) -> CacheWish | None:
+        """What a key says about the cache of answers, for requests that say nothing; empty for a token."""
+        return self.limits(key_subject(key_id)).cache if key_id else None
+
+    def restricts_models(self, user_id: int, key_id: str) -> bool:
+        """Whether there are models that this caller may not call."""
+        return any(
+            account.limits.allowed_models is not None or account.limits.denied_models is not None
+            for account in self._concerned(user_id, key_id)
+        )
+
+    def allows(self, user_id: int, key_id: str, model: OfferedModel) -> bool:
+        """Whether this caller may call a model, as far as lists of models say."""
+        return all(
+            account.limits.allows(model.id, model.provider_model_id)
+            for account in self._concerned(user_id, key_id)
+        )
 
     def learn(self, subject: str, limits: UsageLimits) -> None:
         """Hold a key or a user to these limits from now on."""
@@ -271,10 +290,11 @@ class LimitEnforcement:
 def _check(account: _Account, model: OfferedModel, moment: datetime) -> None:
     limits = account.limits
     if not limits.allows(model.id, model.provider_model_id):
-        allowed = ", ".join(limits.allowed_models or ()) or "none"
+        may = "" if limits.allowed_models is None else f"; it may use: {', '.join(limits.allowed_models)}"
+        may += "" if limits.denied_models is None else f"; it may not use: {', '.join(limits.denied_models)}"
         raise ApiError(
             403,
-            f"{account.name} may not use the model {model.id}; it may use: {allowed}",
+            f"{account.name} may not use the model {model.id}{may}",
             code="model_not_allowed",
             param="model",
         )

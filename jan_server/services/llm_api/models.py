@@ -38,6 +38,8 @@ class OfferedModel:
         instruct_key: The key of the model that answers when thinking is switched off.
         problem: Why it cannot be called although it is offered; empty when it can.
         pricing: Its stored prices, as units and millionths of a dollar.
+        route: The route that this entry stands for in the list of models; None for a model.
+        asked: The entry of the route by whose name it is asked for; None where its own id was sent.
     """
 
     id: str
@@ -56,12 +58,64 @@ class OfferedModel:
     instruct_key: int | None = None
     problem: str = ""
     pricing: tuple[tuple[str, int], ...] = ()
+    route: Route | None = None
+    asked: OfferedModel | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTarget:
+    """One model behind a route.
+
+    Attributes:
+        model: The model.
+        weight: Its share of the requests among the targets of its priority.
+        priority: The lowest number is asked first.
+    """
+
+    model: OfferedModel
+    weight: int = 1
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A name that leads to models (see `routing.py`).
+
+    Attributes:
+        name: What clients send as `model`.
+        targets: The models that can be called now, by priority.
+        fallback_on: The kinds of failures for which another model is asked.
+        created: When it was made, in Unix seconds.
+    """
+
+    name: str
+    targets: tuple[RouteTarget, ...]
+    fallback_on: frozenset[str]
+    created: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RouteDescription:
+    """A route as it is stored, its targets still names: (model, provider or "", weight, priority)."""
+
+    name: str
+    targets: tuple[tuple[str, str, int, int], ...]
+    fallback_on: frozenset[str]
+    created: int = 0
+
+
+_ROUTES_OWNER = Provider(id="", name=JAN_KIND, endpoints=(), kind=JAN_KIND)
 
 
 class ModelTable:
-    """All models that can be called at one moment, ready to be looked up and listed."""
+    """All models that can be called at one moment, ready to be looked up and listed.
 
-    def __init__(self, models: Iterable[OfferedModel] = ()) -> None:
+    Args:
+        models: The models as providers offer them.
+        routes: The active routes; a route wins over a model of the same name.
+    """
+
+    def __init__(self, models: Iterable[OfferedModel] = (), routes: Iterable[RouteDescription] = ()) -> None:
         offered = sorted(models, key=_place)
         self.by_id: dict[str, OfferedModel] = {}
         self.by_key: dict[int, OfferedModel] = {}
@@ -72,8 +126,12 @@ class ModelTable:
             _keep_preferred(by_provider_id, model.provider_model_id, model)
         # The provider's own ids work as well, where no public id says otherwise: OpenAI's
         # clients ask for `gpt-4o`, not for `openai/gpt-4o`.
-        self._known = {**by_provider_id, **self.by_id}
+        by_name = {**by_provider_id, **self.by_id}
+        routed = [_route_entry(_resolved(route, by_name, offered)) for route in routes]
+        self._known = {**by_name, **{entry.id: entry for entry in routed}}
         merged = [model for model in offered if self.by_id[model.id] is model]
+        if routed:
+            merged = _with_routes(merged, routed)
         self.merged: Sequence[OfferedModel] = merged
         self.first_id = next((model.id for model in merged if model.provider_category == LLM), "")
         self.listing = model_list(merged) if merged else None
@@ -86,6 +144,47 @@ class ModelTable:
     def instruct_partner(self, model: OfferedModel) -> OfferedModel | None:
         """The model that answers instead of `model` when thinking is switched off."""
         return None if model.instruct_key is None else self.by_key.get(model.instruct_key)
+
+
+def _resolved(
+    described: RouteDescription, by_name: Mapping[str, OfferedModel], offered: Sequence[OfferedModel]
+) -> Route:
+    """A route with the models of its targets; targets that cannot be called now are left out."""
+    targets = []
+    for name, provider_id, weight, priority in described.targets:
+        model = by_name.get(name)
+        if provider_id:
+            own = (model for model in offered if model.provider.id == provider_id)
+            model = next((model for model in own if name in (model.id, model.provider_model_id)), None)
+        if model is not None:
+            targets.append(RouteTarget(model, weight, priority))
+    targets.sort(key=lambda target: target.priority)
+    return Route(described.name, tuple(targets), described.fallback_on, described.created)
+
+
+def _route_entry(route: Route) -> OfferedModel:
+    """What stands for a route in the list of models: it is like its first model."""
+    like = route.targets[0].model if route.targets else None
+    return OfferedModel(
+        id=route.name,
+        provider_model_id=route.name,
+        key=0,
+        provider=_ROUTES_OWNER,
+        display_name=route.name,
+        category=like.category if like else "",
+        provider_category=like.provider_category if like else LLM,
+        created=route.created,
+        context_length=like.context_length if like else None,
+        route=route,
+    )
+
+
+def _with_routes(models: Sequence[OfferedModel], routed: Sequence[OfferedModel]) -> list[OfferedModel]:
+    """The list with its routes: in the place of the model of that name, else at the end."""
+    entries = {entry.id: entry for entry in routed if entry.route and entry.route.targets}
+    unavailable = {entry.id for entry in routed} - entries.keys()
+    found = [entries.pop(model.id, model) for model in models if model.id not in unavailable]
+    return [*found, *entries.values()]
 
 
 def _keep_preferred(known: dict[str, OfferedModel], name: str, model: OfferedModel) -> None:

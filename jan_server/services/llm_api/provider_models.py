@@ -182,23 +182,34 @@ async def _partner(session: AsyncSession, row: ProviderModel, name: str) -> int 
 
 
 async def toggle_provider_models(
-    session: AsyncSession, *, enable: bool, provider_id: str | None, excepted: Collection[str]
+    session: AsyncSession,
+    *,
+    enable: bool,
+    provider_id: str | None,
+    public_ids: Collection[str] | None,
+    excepted: Collection[str],
 ) -> Toggled:
-    """Switch all models, or one provider's, on or off, except some model ids.
+    """Switch all models, one provider's or some (`pmdl_…`) on or off, except some model ids.
 
     Models whose catalogue entry is off are not switched on.
 
     Raises:
-        Missing: There is no such provider.
+        Missing: There is no such provider, or no such model.
     """
     query = _JOINED
+    if public_ids is not None:
+        query = query.where(col(ProviderModel.public_id).in_(public_ids))
     if provider_id is not None:
         key = await _provider_key(session, provider_id)
         if key is None:
             raise Missing("provider not found", param="provider_id")
         query = query.where(ProviderModel.provider_id == key)
+    models = [ListedProviderModel(*row) for row in await session.exec(query)]
+    unknown = set(public_ids or ()) - {model.row.public_id for model in models}
+    if unknown:
+        raise Missing(f"provider model not found: {min(unknown)}", param="provider_model_ids")
     updated = skipped = checked = 0
-    for model in (ListedProviderModel(*row) for row in await session.exec(query)):
+    for model in models:
         checked += 1
         barred = enable and model.catalog is not None and not model.catalog.active
         if barred or model.row.model_public_id in excepted:
@@ -235,6 +246,8 @@ def provider_model_object(model: ListedProviderModel) -> dict[str, Any]:
             shown["family"] = catalog.family
     if row.token_limits:
         shown["token_limits"] = row.token_limits
+    if row.default_parameters:
+        shown["default_parameters"] = row.default_parameters
     if model.instruct_public_id:
         shown["instruct_model_public_id"] = model.instruct_public_id
     return shown

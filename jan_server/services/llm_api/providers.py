@@ -40,6 +40,9 @@ class ProviderSpec:
         active: Whether it is used.
         offered_models: The models to offer, by the provider's own ids; empty offers all it lists.
         details: Jan's `metadata`: texts by name.
+        max_concurrent_requests: How many requests it gets at a time from one process; None for any number.
+        max_queued_requests: How many wait for a place at the most.
+        queue_timeout_seconds: How long one of them waits.
     """
 
     name: str
@@ -53,6 +56,9 @@ class ProviderSpec:
     details: Mapping[str, str] = field(default_factory=dict)
     default_image_generate: bool = False
     default_image_edit: bool = False
+    max_concurrent_requests: int | None = None
+    max_queued_requests: int = 100
+    queue_timeout_seconds: float = 30.0
 
 
 def endpoint_list(given: Any) -> tuple[dict[str, Any], ...]:
@@ -104,7 +110,7 @@ def provider_object(row: Provider, healthy: Collection[str], *, with_addresses: 
     Args:
         row: The provider.
         healthy: The URLs of the endpoints that work, as far as is known.
-        with_addresses: Whether its addresses are shown; they are for administrators.
+        with_addresses: Whether its addresses and limits are shown; they are for administrators.
     """
     shown: dict[str, Any] = {
         "id": row.public_id,
@@ -126,6 +132,9 @@ def provider_object(row: Provider, healthy: Collection[str], *, with_addresses: 
             }
             for entry in row.endpoints
         ]
+        shown["max_concurrent_requests"] = row.max_concurrent_requests
+        shown["max_queued_requests"] = row.max_queued_requests
+        shown["queue_timeout_seconds"] = row.queue_timeout_seconds
         if row.details:
             shown["metadata"] = row.details
     return shown
@@ -168,6 +177,9 @@ def apply_spec(row: Provider, spec: ProviderSpec, secrets: ProviderSecrets) -> N
         "details": dict(spec.details),
         "default_provider_image_generate": spec.default_image_generate,
         "default_provider_image_edit": spec.default_image_edit,
+        "max_concurrent_requests": spec.max_concurrent_requests,
+        "max_queued_requests": spec.max_queued_requests,
+        "queue_timeout_seconds": spec.queue_timeout_seconds,
         "deleted_at": None,
     }
     for name, value in wanted.items():

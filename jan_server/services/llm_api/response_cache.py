@@ -1,8 +1,9 @@
 """The cache of answers: the same request again is answered from memory, for those who ask for it.
 
-Only a request that asks for it is looked up or kept, and only when it is the same to the last
-byte of what the provider would get. An answer is its user's own, unless both requests say that it
-may be shared. Each process has its cache; the answers that were not used for longest go first.
+Only a request that asks for it, itself or by its API key, is looked up or kept, and only when it
+is the same to the last byte of what the provider would get. An answer is its user's own, unless
+both requests say that it may be shared. Each process has its cache; the answers that were not
+used for longest go first.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ _ENTRY_BYTES = 200
 
 @dataclass(frozen=True, slots=True)
 class CacheWish:
-    """What a request says about the cache.
+    """What a request or a key says about the cache.
 
     Attributes:
-        ttl: How many seconds its answer may be used again; older answers are not used for it either.
+        ttl: How many seconds an answer may be used again; older answers are not used either. 0 for none.
         shared: Whether its answer may go to other users, and theirs to it.
     """
 
@@ -32,14 +33,20 @@ class CacheWish:
     shared: bool = False
 
 
+NO_CACHE = CacheWish(0)
+"""The wish of a request that wants a new answer, whatever its key says."""
+
+
 def cache_wish(given: Any) -> CacheWish | None:
-    """The member `cache` of a request; None when it wants none.
+    """The member `cache` of a request; None when it says nothing.
 
     Raises:
         Invalid: It is wrong; `param` names the member at fault.
     """
-    if given is None or given is False:
+    if given is None:
         return None
+    if given is False:
+        return NO_CACHE
     if not isinstance(given, dict):
         raise Invalid('cache must be an object such as {"ttl": 300}', param="cache", code="invalid_type")
     ttl, shared = given.get("ttl"), given.get("shared", False)

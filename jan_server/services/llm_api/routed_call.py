@@ -7,8 +7,9 @@ OpenAI-compatible route that is no chat is made of these calls (contract/llm-api
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from jan_server.http.errors import unavailable
 from jan_server.inference.answer_stream import AnswerStream
@@ -20,6 +21,7 @@ from jan_server.services.llm_api.accounting import Accounting, MeteredCall, fail
 from jan_server.services.llm_api.chat_stream import begin_stream, error_frame, no_completion, relay
 from jan_server.services.llm_api.model_registry import ModelRegistry
 from jan_server.services.llm_api.models import OfferedModel
+from jan_server.services.llm_api.routing import Routing, first_answer
 from jan_server.services.llm_api.sync import ModelSync
 from jan_server.services.llm_api.token_counts import StreamCounter, TokenCounts, told_counts
 
@@ -27,6 +29,8 @@ JSON = "application/json"
 EVENT_STREAM = "text/event-stream"
 
 _TAIL_BYTES = 4096
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +41,13 @@ class CallOrigin:
         user_id: The key of the caller's row.
         key_id: The API key of the caller; empty for a token.
         request_id: By which the call is found again.
+        attempts: The calls so far for the same request, where several models may answer it.
     """
 
     user_id: int
     key_id: str = ""
     request_id: str = ""
+    attempts: list[MeteredCall] | None = None
 
 
 @dataclass(slots=True)
@@ -49,6 +55,7 @@ class RoutedCall:
     """One call, ready to be sent.
 
     Attributes:
+        model: Which model answers.
         provider: Who is asked.
         path: Below the provider's address, for example `/embeddings`.
         body: What it gets.
@@ -58,6 +65,7 @@ class RoutedCall:
         request_id: By which the call is found again.
     """
 
+    model: OfferedModel
     provider: Provider
     path: str
     body: bytes | StreamedBody
@@ -79,6 +87,7 @@ class ModelCalls:
         sync: Asked for models that nobody knows yet.
         upstream: Calls providers.
         accounting: Takes down what calls use.
+        routing: Finds the models behind routed names.
         stream_seconds: How long a streamed answer may take.
     """
 
@@ -88,6 +97,7 @@ class ModelCalls:
         sync: ModelSync,
         upstream: UpstreamClient,
         accounting: Accounting,
+        routing: Routing,
         *,
         stream_seconds: float = 600.0,
     ) -> None:
@@ -95,30 +105,54 @@ class ModelCalls:
         self._sync = sync
         self._upstream = upstream
         self._accounting = accounting
+        self._routing = routing
         self._stream_seconds = stream_seconds
 
-    async def choose(self, model_id: str) -> OfferedModel:
-        """The model that answers for an id.
+    async def answered(
+        self,
+        model_id: str,
+        origin: CallOrigin,
+        ask: Callable[[OfferedModel, CallOrigin], Awaitable[Result]],
+        *,
+        again: Callable[[], bool] = lambda: True,
+    ) -> Result:
+        """What the model says that answers for an id; for a routed name, the first one that does not fail.
+
+        Args:
+            model_id: What the client sent as `model`.
+            origin: Who makes the call.
+            ask: Calls a model until its answer has begun; called again for each further model.
+            again: Whether the request can still be sent a second time.
 
         Raises:
             Missing: Nobody offers it.
             ApiError: 503 when its provider cannot be used.
+            UpstreamError: It did not answer, nor did any that the route falls back on.
         """
         model = self._registry.table.find(model_id) or await self._sync.find_late(model_id)
-        if model.problem:
-            raise unavailable(model.problem)
-        return model
+        if model.route is None:
+            if model.problem:
+                raise unavailable(model.problem)
+            return await ask(model, origin)
+        candidates = await self._routing.candidates(model)
+        origin = replace(origin, attempts=[])
+        return await first_answer(candidates, lambda candidate: ask(candidate, origin), again)
 
     def meter(self, model: OfferedModel, origin: CallOrigin, *, stream: bool = False) -> MeteredCall:
         """What takes down a call of `model`."""
-        return MeteredCall(
+        attempts = origin.attempts
+        meter = MeteredCall(
             self._accounting,
             model,
             user_id=origin.user_id,
             key_id=origin.key_id,
             request_id=origin.request_id,
             stream=stream,
+            earlier=attempts[-1] if attempts else None,
         )
+        if attempts is not None:
+            attempts.append(meter)
+        return meter
 
     def call(
         self,
@@ -133,7 +167,7 @@ class ModelCalls:
     ) -> RoutedCall:
         """A call of `model`, to be handed to one of the methods below."""
         meter = self.meter(model, origin, stream=stream)
-        return RoutedCall(model.provider, path, body, meter, content_type, estimate, origin.request_id)
+        return RoutedCall(model, model.provider, path, body, meter, content_type, estimate, origin.request_id)
 
     async def whole(self, call: RoutedCall, *, member: bytes) -> bytes:
         """The provider's whole JSON answer, its bytes untouched.

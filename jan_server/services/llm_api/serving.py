@@ -19,7 +19,11 @@ from jan_server.inference.engines.wordllama import WordLlamaEmbedder
 from jan_server.inference.provider import Timeouts
 from jan_server.services.llm_api.accounting import Accounting
 from jan_server.services.llm_api.background import once_reachable
-from jan_server.services.llm_api.bootstrap import bootstrap_providers, described_providers
+from jan_server.services.llm_api.bootstrap import (
+    bootstrap_providers,
+    described_providers,
+    settings_routes,
+)
 from jan_server.services.llm_api.chat import Chat
 from jan_server.services.llm_api.embeddings import Embeddings
 from jan_server.services.llm_api.exchange_writer import ExchangeWriter
@@ -35,6 +39,7 @@ from jan_server.services.llm_api.provider_secrets import ProviderSecrets
 from jan_server.services.llm_api.readiness import Finding, Probe
 from jan_server.services.llm_api.response_cache import ResponseCache
 from jan_server.services.llm_api.routed_call import ModelCalls
+from jan_server.services.llm_api.routing import Routing
 from jan_server.services.llm_api.sync import ModelSync
 from jan_server.services.llm_api.title_writer import TitleWriter
 from jan_server.settings.home import JanHome
@@ -102,30 +107,35 @@ def make_serving(settings: Settings, database: Database, client: aiohttp.ClientS
             idle=timeouts.idle.total_seconds(),
             answer=own.stream_timeout.total_seconds(),
         ),
+        allowed=own.allowed_models or None,
+        denied=own.denied_models,
     )
     sync = ModelSync(database, upstream, registry)
-    titles = None
-    if own.conversations.title_generation_enabled:
-        titles = TitleWriter(registry, upstream, own.conversations.title_generation_model_id)
-    exchanges = ExchangeWriter(database, titles)
+    routing = Routing(registry, sync, upstream.selector)
     prompts = make_prompts(settings, database)
     limits = LimitEnforcement(database)
     prices = Prices({model_id: price.model_dump() for model_id, price in own.usage.prices.items()})
     accounting = Accounting(database, prices, limits)
+    titles = None
+    if own.conversations.title_generation_enabled:
+        titles = TitleWriter(registry, upstream, accounting, own.conversations.title_generation_model_id)
+    exchanges = ExchangeWriter(database, titles)
     chat = Chat(
         registry,
         sync,
         upstream,
         exchanges,
         accounting,
+        routing,
         ask_usage=own.usage.ask_in_streams,
         prompts=prompts,
         cache=ResponseCache(own.response_cache_mb * MEGABYTE),
+        key_cache=limits.cache_wish,
         user_tokens=own.max_user_message_tokens,
         stream_seconds=own.stream_timeout.total_seconds(),
     )
     calls = ModelCalls(
-        registry, sync, upstream, accounting, stream_seconds=own.stream_timeout.total_seconds()
+        registry, sync, upstream, accounting, routing, stream_seconds=own.stream_timeout.total_seconds()
     )
     fetcher = GuardedFetcher(settings.server.fetch_allowed_networks)
     media = MediaClient(
@@ -176,13 +186,13 @@ async def open_serving(
 
     Raises:
         ProviderFileError: The provider file is named but not usable.
-        Invalid: A provider of the settings is not usable.
+        Invalid: A provider or a route of the settings is not usable.
     """
     own = settings.services.llm_api
-    specs = described_providers(settings, home)
+    specs, routes = described_providers(settings, home), settings_routes(settings)
 
     async def begin() -> None:
-        await bootstrap_providers(database, specs, serving.secrets)
+        await bootstrap_providers(database, specs, serving.secrets, routes)
         await serving.registry.refresh()
         if serving.prompts is not None:
             await serving.prompts.registry.refresh()

@@ -158,11 +158,7 @@ class ModelSync:
         if model is None and await self.catch_up():
             model = self._registry.table.find(model_id)
         if model is None:
-            raise Missing(
-                f"the model {model_id!r} does not exist; GET /v1/models lists those that do",
-                param="model",
-                code="model_not_found",
-            )
+            raise unknown_model(model_id)
         return model
 
     async def _try(self, provider: Provider) -> bool:
@@ -235,6 +231,15 @@ class ModelSync:
             return listed
         by_id = {model.id: model for model in listed}
         return [by_id.get(name) or ListedModel(name) for name in provider.offered_models]
+
+
+def unknown_model(model_id: str) -> Missing:
+    """The refusal of a model that nobody offers to the caller."""
+    return Missing(
+        f"the model {model_id!r} does not exist; GET /v1/models lists those that do",
+        param="model",
+        code="model_not_found",
+    )
 
 
 async def store_models(session: AsyncSession, provider: Provider, listed: Sequence[ListedModel]) -> None:

@@ -114,6 +114,14 @@ _SUMS: tuple[Label[Any], ...] = tuple(
 )
 
 
+async def hold_still(session: AsyncSession) -> None:
+    """Let all queries of a transaction see the same moment, so that a report agrees with itself.
+
+    Call it before the first one.
+    """
+    await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+
+
 async def total_usage(session: AsyncSession, wanted: UsageFilter) -> Usage:
     """The sum of everything that is meant."""
     return _usage((await execute(session, select(*_SUMS).where(*wanted.conditions()))).one())

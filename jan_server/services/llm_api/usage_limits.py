@@ -18,11 +18,15 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from jan_server.database.statements import execute
+from jan_server.services.llm_api.response_cache import CacheWish
 from jan_server.services.llm_api.tables import now
 from jan_server.services.llm_api.tables.token_usage import TOKEN_USAGE_DAILY as DAILY
 from jan_server.services.llm_api.tables.usage_limit import USAGE_COUNTERS, USAGE_LIMITS
 
 Period = Literal["minute", "day", "month"]
+
+# Beside the hash of a subject; there need not be a row yet that could be locked.
+_LOCK = 0x6C696D
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,8 @@ class UsageLimits:
         managed: Whether an administrator set them.
         project_id: The project for which calls outside of projects count.
         allowed_models: Patterns of model ids, with `*` and `?`.
+        denied_models: Patterns of model ids that are refused, allowed or not.
+        cache: What is wished for requests that say nothing about the cache.
         budget_usd: Dollars in a budget period.
         budget_tokens: Tokens in a budget period.
         budget_period: `day` or `month`, in UTC.
@@ -41,6 +47,8 @@ class UsageLimits:
     managed: bool = False
     project_id: str | None = None
     allowed_models: tuple[str, ...] | None = None
+    denied_models: tuple[str, ...] | None = None
+    cache: CacheWish | None = None
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     budget_usd: Decimal | None = None
@@ -63,10 +71,28 @@ class UsageLimits:
         return self == replace(NO_LIMITS, budget_period=self.budget_period)
 
     def allows(self, *model_ids: str) -> bool:
-        """Whether one of a model's ids may be called."""
-        return self.allowed_models is None or any(
-            fnmatchcase(model_id, pattern) for pattern in self.allowed_models for model_id in model_ids
-        )
+        """Whether a model with these ids may be called: none is denied, and one of them is allowed."""
+        return may_call(model_ids, self.allowed_models, self.denied_models)
+
+    @property
+    def restricts(self) -> bool:
+        """Whether it takes anything from its key or user."""
+        return not replace(self, cache=None, managed=False).is_empty
+
+
+def may_call(model_ids: Sequence[str], allowed: Sequence[str] | None, denied: Sequence[str] | None) -> bool:
+    """Whether a model may be called by whoever has these lists.
+
+    Args:
+        model_ids: The names of the model.
+        allowed: Patterns of which one has to match one of the names; None for any model.
+        denied: Patterns of which none may match any of the names.
+    """
+    return not _matches(model_ids, denied or ()) and (allowed is None or _matches(model_ids, allowed))
+
+
+def _matches(model_ids: Sequence[str], patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(model_id, pattern) for pattern in patterns for model_id in model_ids)
 
 
 NO_LIMITS = UsageLimits()
@@ -97,11 +123,11 @@ def window(period: Period, moment: datetime) -> tuple[datetime, datetime]:
 
 def limits_of(row: RowMapping) -> UsageLimits:
     """A stored row as limits."""
-    allowed = row["allowed_models"]
-    values = {name: row[name] for name in LIMIT_NAMES if name != "allowed_models"}
-    return UsageLimits(
-        managed=row["managed"], allowed_models=None if allowed is None else tuple(allowed), **values
-    )
+    values = {name: row[name] for name in LIMIT_NAMES}
+    for name in ("allowed_models", "denied_models"):
+        values[name] = None if row[name] is None else tuple(row[name])
+    values["cache"] = None if row["cache"] is None else CacheWish(**row["cache"])
+    return UsageLimits(managed=row["managed"], **values)
 
 
 async def find_limits(session: AsyncSession, subjects: Sequence[str]) -> dict[str, UsageLimits]:
@@ -111,6 +137,12 @@ async def find_limits(session: AsyncSession, subjects: Sequence[str]) -> dict[st
     statement = select(USAGE_LIMITS).where(USAGE_LIMITS.c.subject.in_(subjects))
     rows = (await execute(session, statement)).mappings()
     return {row["subject"]: limits_of(row) for row in rows}
+
+
+async def lock_limits(session: AsyncSession, subject: str) -> UsageLimits:
+    """The stored limits of one key or user, to be changed: others wait until the transaction ends."""
+    await execute(session, select(func.pg_advisory_xact_lock(_LOCK, func.hashtext(subject))))
+    return (await find_limits(session, [subject])).get(subject, NO_LIMITS)
 
 
 async def changed_limits(session: AsyncSession, since: datetime | None) -> dict[str, UsageLimits]:

@@ -130,6 +130,15 @@ class Provider(Section):
     models: TextList = setting((), "Models to offer; empty offers all that it lists.")
     auto_enable_new_models: bool = setting(True, "Whether a model that appears is offered at once.")
     sync_models: bool = setting(True, "Whether its models are listed regularly.")
+    max_concurrent_requests: int | None = setting(
+        None, "Requests that it gets at a time from one process; null for any number.", ge=1, le=1_000_000
+    )
+    max_queued_requests: int = setting(
+        100, "Requests that wait for a place at the most; further ones get 429.", ge=0, le=1_000_000
+    )
+    queue_timeout: Duration = setting(
+        timedelta(seconds=30), "How long a request waits for a place; then it gets 429."
+    )
     metadata: Mapping[str, Any] = setting({}, "Anything else, kept as it is.")
 
 

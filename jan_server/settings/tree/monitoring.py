@@ -33,7 +33,10 @@ class Otel(Section):
         1.0, "Share of requests that are traced.", "OTEL_TRACES_SAMPLER_ARG", ge=0, le=1
     )
     pii_level: Literal["none", "hashed", "full"] = setting(
-        "hashed", "How much of a person's data traces may carry.", "TELEMETRY_PII_LEVEL"
+        "hashed",
+        "How much of a person's data logs and traces may carry: only that there was some, a hash of it, "
+        "or all. Credentials are never logged.",
+        "TELEMETRY_PII_LEVEL",
     )
     metric_interval: Duration = setting(
         timedelta(seconds=15), "Time between two deliveries of metrics.", "OTEL_METRIC_EXPORT_INTERVAL"

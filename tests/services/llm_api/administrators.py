@@ -24,6 +24,19 @@ def new_admin(llm_api: httpx.AsyncClient) -> Caller:
     return Caller(llm_api, principal)
 
 
+def key_of_an_admin(llm_api: httpx.AsyncClient) -> Caller:
+    """A key carries its owner's roles; its principal id is the number of a local row, no UUID."""
+    principal = Principal(
+        subject=f"service account {uuid.uuid4()}",
+        issuer="http://realm.example/realms/jan",
+        method="apikey",
+        user_id="8",
+        roles=("admin",),
+        key_id="k",
+    )
+    return Caller(llm_api, principal)
+
+
 def fresh_name(kind: str) -> str:
     """A name that nobody has."""
     return f"{kind}-{uuid.uuid4().hex[:10]}"

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from jan_server.authentication.identity_header import HEADER, IdentitySigner
 from jan_server.authentication.principal import Principal
+from jan_server.launch.listener import KEEP_ALIVE_SECONDS
 from jan_server.services.llm_api.serving import Serving
 from tests.doubles.openai_upstream import OpenAIUpstream
 
@@ -83,7 +84,14 @@ def free_socket() -> socket.socket:
 async def listening(app: ASGIApp, bound: socket.socket | None = None) -> AsyncIterator[str]:
     """Serve `app` on a bound socket, or on a free port of this machine; gives its address."""
     with bound or free_socket() as bound:
-        config = uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=2)
+        # As the launcher: idle connections outlive those of clients, and none closes just when it is used.
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            lifespan="on",
+            timeout_graceful_shutdown=2,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        )
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve(sockets=[bound]))
         while not server.started:

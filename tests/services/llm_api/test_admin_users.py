@@ -397,7 +397,8 @@ async def test_failures_of_the_identity_server_are_failures_behind_this_service(
 
     keycloak.script("GET", "/users", forbid)
     answer = await admin.get(USERS)
-    assert (answer.status_code, answer.json()["code"]) == (502, "keycloak_error")
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert "HTTP 403 Forbidden" in answer.json()["message"]
     keycloak.script("GET", "/users", confuse)
     answer = await admin.get(USERS)
     assert (answer.status_code, answer.json()["code"]) == (502, "keycloak_error")

@@ -27,6 +27,7 @@ def body(**members: Any) -> dict[str, Any]:
         ({"messages": [*HELLO, "Hello"]}, "messages[1]"),
         ({"messages": [*HELLO, {"content": "x"}]}, "messages[1].role"),
         ({"messages": [*HELLO, *HELLO, {"role": "wizard", "content": "x"}]}, "messages[2].role"),
+        ({"messages": [{"role": {}, "content": "x"}]}, "messages[0].role"),
         ({"messages": [{"role": "user"}]}, "messages[0].content"),
         ({"messages": [{"role": "user", "content": 3}]}, "messages[0].content"),
         ({"messages": [{"role": "user", "content": ["x"]}]}, "messages[0].content[0]"),

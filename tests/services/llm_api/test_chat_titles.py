@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 
 from jan_server.services.llm_api.titles import UNTITLED, clean_title, text_title, wants_title
 from tests.doubles.openai_upstream import Answer, Failure, OpenAIUpstream
 from tests.services.llm_api.conftest import Serve
+from tests.sql import run_sql
 
 
 @pytest.mark.parametrize(
@@ -86,3 +89,32 @@ async def test_a_model_writes_the_title_where_that_is_asked_for(
         upstream.next(Answer("By train."), Failure(500))
         answer = (await client.post("/v1/chat/completions", json=body)).json()
         assert answer["conversation"]["title"] == "How do I get from Hanoi to Hue"
+
+
+async def test_a_title_is_a_call_of_the_callers(
+    serve: Serve, upstream: OpenAIUpstream, database_url: str
+) -> None:
+    platform = await serve(upstream, llm_api={"conversations": {"title_generation_enabled": True}})
+    name = f"titled-{uuid.uuid4().hex[:8]}"
+    body = {
+        "model": "scripted-model",
+        "messages": [{"role": "user", "content": "How do I get from Hanoi to Hue?"}],
+        "conversation": "",
+    }
+    async with platform.client(name) as client, platform.client(admin=True) as admin:
+        upstream.next(Answer("By train."), Answer("Hanoi to Hue"))
+        answer = await client.post("/v1/chat/completions", json=body)
+        user = answer.headers["x-user-id"]
+        conversation = answer.json()["conversation"]["id"]
+        await platform.serving.accounting.write()
+        sql = "update llm_api.token_usage set id = default where user_id = %s and purpose = 'title'"
+        assert await run_sql(database_url, f"{sql} and conversation_id = %s", [user, conversation]) == 1
+        # What the user may not spend is not spent on titles either.
+        limits = {"requests_per_minute": 3}
+        limited = await admin.patch(f"/v1/admin/user-limits/{user}", json=limits)
+        assert limited.status_code == 200, limited.text
+        for title in ("By boat", "How do I get from Hanoi to Hue"):
+            upstream.next(Answer("By train."), Answer("By boat"))
+            answer = await client.post("/v1/chat/completions", json=body)
+            assert answer.json()["conversation"]["title"] == title
+            upstream.reset()

@@ -162,16 +162,30 @@ async def test_added_items_neither_hide_nor_repeat_others(
 
 
 @many
-@given(count=st.integers(0, 6), limit=st.integers(1, 3), order=st.sampled_from(["asc", "desc"]))
-async def test_projects_are_walked_through_by_their_cursor_or_their_ids(
-    llm_api: httpx.AsyncClient, count: int, limit: int, order: Order
+@given(
+    count=st.integers(0, 6),
+    limit=st.integers(1, 3),
+    added=st.lists(st.integers(0, 2), max_size=5),
+    order=st.sampled_from(["asc", "desc"]),
+    cursor=st.sampled_from(["last_id", "next_cursor"]),
+)
+async def test_added_projects_neither_hide_nor_repeat_others(
+    llm_api: httpx.AsyncClient, count: int, limit: int, added: list[int], order: Order, cursor: str
 ) -> None:
     caller = new_caller(llm_api)
-    made = [(await caller.post("/v1/projects", {"name": str(n)})).json()["id"] for n in range(count)]
 
-    async def nothing(_: int) -> None:
-        return None
+    async def make(name: str) -> str:
+        return str((await caller.post("/v1/projects", {"name": name})).json()["id"])
 
-    for cursor in ("next_cursor", "last_id"):
-        met = await walk(caller, "/v1/projects", order, limit, cursor, nothing)
-        assert met == (made if order == "asc" else made[::-1])
+    before = [await make(str(number)) for number in range(count)]
+
+    async def add(turn: int) -> None:
+        if turn < len(added):
+            for number in range(added[turn]):
+                await make(f"added in turn {turn}, {number}")
+
+    met = await walk(caller, "/v1/projects", order, limit, cursor, add)
+    assert len(set(met)) == len(met)
+    assert [project for project in met if project in before] == (before if order == "asc" else before[::-1])
+    if order == "desc":
+        assert len(met) == count

@@ -10,9 +10,8 @@ import httpx
 import psycopg
 import pytest
 
-from tests.services.llm_api.administrators import new_admin
+from tests.services.llm_api.administrators import key_of_an_admin, new_admin
 from tests.services.llm_api.callers import Caller
-from tests.services.llm_api.refused_callers import assert_only_administrators, key_of_an_admin
 
 ADMIN = "/v1/admin/mcp-tools"
 PUBLIC = "/v1/mcp-tools"
@@ -37,11 +36,6 @@ async def admin(llm_api: httpx.AsyncClient, database_url: str) -> AsyncIterator[
     fresh = new_admin(llm_api)
     for tool in before:
         await fresh.patch(f"{ADMIN}/{tool['public_id']}", {"metadata": {}, **tool})
-
-
-@pytest.mark.parametrize(("method", "path"), [("GET", ADMIN), ("GET", SEARCH), ("PATCH", SEARCH)])
-async def test_only_administrators_keep_tools(llm_api: httpx.AsyncClient, method: str, path: str) -> None:
-    await assert_only_administrators(llm_api, method, path)
 
 
 async def test_the_tools_of_the_program_are_there_for_everybody(llm_api: httpx.AsyncClient) -> None:

@@ -13,9 +13,8 @@ import psycopg
 import pytest
 
 from jan_server.services.llm_api.built_in_prompts import BUILT_IN
-from tests.services.llm_api.administrators import new_admin
+from tests.services.llm_api.administrators import key_of_an_admin, new_admin
 from tests.services.llm_api.callers import Caller
-from tests.services.llm_api.refused_callers import assert_only_administrators, key_of_an_admin
 
 FIRST = "/v1/admin/models/prompt-templates"
 SECOND = "/v1/admin/models/catalog-prompt-templates"
@@ -47,27 +46,6 @@ async def template(admin: Caller, content: str = "Research in German.", **member
     assert answer.status_code == 201, answer.text
     made: dict[str, Any] = answer.json()["data"]
     return made
-
-
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", f"{FIRST}/list/a/b"),
-        ("POST", f"{FIRST}/assign/a/b"),
-        ("GET", f"{FIRST}/effective/a/b"),
-        ("PATCH", f"{FIRST}/update/timing/a/b"),
-        ("DELETE", f"{FIRST}/unassign/timing/a/b"),
-        ("GET", f"{SECOND}/a/b"),
-        ("POST", f"{SECOND}/a/b"),
-        ("GET", f"{SECOND}/a/b/effective"),
-        ("PATCH", f"{SECOND}/a/b/timing"),
-        ("DELETE", f"{SECOND}/a/b/timing"),
-    ],
-)
-async def test_only_administrators_give_models_templates(
-    llm_api: httpx.AsyncClient, method: str, path: str
-) -> None:
-    await assert_only_administrators(llm_api, method, path)
 
 
 @pytest.mark.parametrize("prefix", ["", "/llm"])

@@ -143,3 +143,10 @@ async def test_cursors_are_digits_and_others_are_refused(owner: Caller) -> None:
 async def test_an_id_of_another_form_is_a_bad_request(owner: Caller) -> None:
     assert (await owner.get("/v1/projects/project-1")).status_code == 400
     assert (await owner.get("/v1/projects/proj_unknown")).status_code == 404
+
+
+@pytest.mark.parametrize("value", [0, 1, "true", "false"])
+async def test_only_true_and_false_are_flags(owner: Caller, value: Any) -> None:
+    path = await project(owner)
+    answer = await owner.patch(path, {"is_archived": value})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "is_archived")

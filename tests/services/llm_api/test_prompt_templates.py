@@ -13,9 +13,8 @@ import pytest
 
 from jan_server.database.engine import Database
 from jan_server.services.llm_api.built_in_prompts import BUILT_IN, seed_prompts
-from tests.services.llm_api.administrators import new_admin
+from tests.services.llm_api.administrators import key_of_an_admin, new_admin
 from tests.services.llm_api.callers import Caller
-from tests.services.llm_api.refused_callers import assert_only_administrators, key_of_an_admin
 
 ADMIN = "/v1/admin/prompt-templates"
 PUBLIC = "/v1/prompt-templates"
@@ -36,21 +35,6 @@ async def made(admin: Caller, **members: Any) -> dict[str, Any]:
     assert answer.status_code == 201, answer.text
     template: dict[str, Any] = answer.json()["data"]
     return template
-
-
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", ADMIN),
-        ("POST", ADMIN),
-        ("GET", f"{ADMIN}/pt_timing_001"),
-        ("PATCH", f"{ADMIN}/pt_timing_001"),
-        ("DELETE", f"{ADMIN}/pt_timing_001"),
-        ("POST", f"{ADMIN}/pt_timing_001/duplicate"),
-    ],
-)
-async def test_only_administrators_keep_templates(llm_api: httpx.AsyncClient, method: str, path: str) -> None:
-    await assert_only_administrators(llm_api, method, path)
 
 
 async def test_the_programs_templates_are_there_for_everybody(llm_api: httpx.AsyncClient) -> None:

@@ -49,6 +49,8 @@ async def registered(admin: httpx.AsyncClient, other: OpenAIUpstream) -> AsyncIt
         ("GET", f"{PROVIDERS}/prov_x"),
         ("PATCH", f"{PROVIDERS}/prov_x"),
         ("DELETE", f"{PROVIDERS}/prov_x"),
+        ("POST", f"{PROVIDERS}/prov_x/sync"),
+        ("POST", f"{PROVIDERS}/prov_x/test"),
         ("GET", MODELS),
         ("GET", f"{MODELS}/pmdl_x"),
         ("PATCH", f"{MODELS}/pmdl_x"),
@@ -187,6 +189,50 @@ async def test_a_stored_key_does_not_move_to_another_host(
     assert added.json()["api_key_removed"] is True and known_key() == ""
     again = await admin.patch(path, json={"base_url": "https://two.example/v1"})
     assert "api_key_removed" not in again.json()
+
+
+async def test_a_sync_brings_what_is_new(
+    admin: httpx.AsyncClient, registered: dict[str, Any], other: OpenAIUpstream, platform: Platform
+) -> None:
+    path = f"{PROVIDERS}/{registered['id']}"
+    assert registered["last_synced_at"] > 0
+    assert (registered["source"], registered["api_key_hint"]) == ("api", KEY[-4:])
+    other.models = ["acme/wizard", "acme/sphinx"]
+    synced = (await admin.post(f"{path}/sync")).json()
+    assert (synced["listed_models"], synced["added_models"], synced["model_count"]) == (2, 1, 3)
+    assert platform.serving.registry.table.find("acme/sphinx") is not None
+    await admin.patch(path, json={"active": False})
+    assert (await admin.post(f"{path}/sync")).status_code == 409
+    await admin.patch(path, json={"active": True})
+    await other.stop()
+    assert (await admin.post(f"{path}/sync")).status_code == 502
+    assert (await admin.post(f"{PROVIDERS}/prov_unknown/sync")).status_code == 404
+
+
+async def test_a_test_says_which_address_answers(
+    admin: httpx.AsyncClient, registered: dict[str, Any], other: OpenAIUpstream
+) -> None:
+    path = f"{PROVIDERS}/{registered['id']}"
+    tested = (await admin.post(f"{path}/test")).json()
+    [answered] = tested["endpoints"]
+    assert tested["ok"] and answered["ok"]
+    assert (answered["url"], answered["models"], answered["message"]) == (other.url, 2, "")
+    await admin.patch(path, json={"api_key": "another"})
+    refused = (await admin.post(f"{path}/test")).json()
+    assert not refused["ok"] and refused["endpoints"][0]["message"]
+    assert (await admin.post(f"{PROVIDERS}/prov_unknown/test")).status_code == 404
+
+
+async def test_some_models_are_switched(
+    admin: httpx.AsyncClient, registered: dict[str, Any], platform: Platform
+) -> None:
+    wizard, _ = registered["models"]
+    body = {"enable": False, "provider_model_ids": [wizard["id"]]}
+    assert (await admin.post(f"{MODELS}/bulk-toggle", json=body)).json()["updated_count"] == 1
+    assert platform.serving.registry.table.find("acme/wizard") is None
+    assert platform.serving.registry.table.find("acme/oracle") is not None
+    unknown = await admin.post(f"{MODELS}/bulk-toggle", json={**body, "provider_model_ids": ["pmdl_x"]})
+    assert (unknown.status_code, unknown.json()["error"]["param"]) == (404, "provider_model_ids")
 
 
 async def test_switching_a_provider_off_takes_its_models_along(

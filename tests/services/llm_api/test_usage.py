@@ -17,6 +17,7 @@ from jan_server.authentication.identity_header import HEADER, IdentitySigner
 from jan_server.database.engine import Database
 from jan_server.services.llm_api.accounting import Accounting
 from jan_server.services.llm_api.prices import Prices
+from jan_server.services.llm_api.usage import UsageFilter, grouped_usage, hold_still, total_usage
 from tests.services.llm_api.administrators import new_admin
 from tests.services.llm_api.callers import Caller, new_caller
 
@@ -204,3 +205,16 @@ async def test_the_sums_of_days_are_those_of_the_calls(database_url: str) -> Non
             " = (select sum(total_tokens) from llm_api.token_usage_daily)"
         )
         assert await cursor.fetchone() == (True,)
+
+
+async def test_a_report_sees_one_moment(database_url: str, tmp_path: Path) -> None:
+    database, ledger = Database(database_url), Ledger(database_url, tmp_path)
+    await ledger.add({"user_id": -20})
+    async with database.session() as session:
+        await hold_still(session)
+        wanted = UsageFilter(TODAY, TODAY + timedelta(days=1), user_id=-20)
+        total = await total_usage(session, wanted)
+        await ledger.add({"user_id": -20})
+        [group] = await grouped_usage(session, wanted, ["model"])
+        assert group.usage == total
+    await database.dispose()

@@ -17,6 +17,7 @@ from jan_server.http.errors import forbidden, invalid_request, not_found, unauth
 from jan_server.http.json_body import OrjsonResponse, read_json_object
 from jan_server.services.llm_api.api_keys import (
     KeyRules,
+    change_expiry,
     create_key,
     find_key,
     list_keys,
@@ -49,6 +50,7 @@ from jan_server.services.llm_api.usage_limits import (
     UsageLimits,
     find_limits,
     key_subject,
+    lock_limits,
     store_limits,
 )
 
@@ -61,7 +63,7 @@ router = APIRouter(prefix="/auth", tags=["api keys"], dependencies=[Depends(no_s
     summary="Make an API key",
     openapi_extra=documented(NewApiKey),
     response_model_exclude_none=True,
-    responses=errors(400, 403),
+    responses=errors(403, 404),
 )
 async def create(
     opened: Open, caller: CallerUser, body: Annotated[NewApiKey, Depends(body_of(NewApiKey))]
@@ -90,10 +92,10 @@ async def listed(opened: Open, caller: CallerUser) -> ApiKeyList:
 
 @router.patch(
     "/api-keys/{key_id}",
-    summary="Rename an API key, or change its limits",
+    summary="Rename an API key, or change its limits or its end",
     openapi_extra=documented(ApiKeyChanges),
     response_model_exclude_none=True,
-    responses=errors(400, 403, 404),
+    responses=errors(400, 403, 404, 409),
 )
 async def change(
     opened: Open,
@@ -101,11 +103,14 @@ async def change(
     key_id: str,
     body: Annotated[ApiKeyChanges, Depends(body_of(ApiKeyChanges))],
 ) -> ApiKeyInfo:
-    """What is left out stays, null takes a limit away. Limits that an administrator set stay as they are."""
+    """What is left out stays, null takes a limit away. What an administrator limited stays as it is.
+
+    A new end counts from now; a key that has expired works again. A revoked key stays revoked.
+    """
     refuse_keys(caller.principal)
     async with opened.database.session() as session:
         key = await find_key(session, key_id_of(key_id), user_id=caller.id)
-        limits = await change_key(session, key, body, managed=False)
+        limits = await change_key(session, key, body, rules=key_rules(opened), managed=False)
     await opened.serving.limits.adopt(key_subject(key.id), limits)
     return ApiKeyInfo(**key_members(key, limits))
 
@@ -144,7 +149,7 @@ VALIDATION_DOCUMENT: dict[str, Any] = {
     "summary": "Check an API key (for the gateway)",
     "tags": ["api keys"],
     "openapi_extra": documented(PresentedKey),
-    "responses": {200: {"model": KeyOwnerInfo}},
+    "responses": {200: {"model": KeyOwnerInfo}, **errors(401)},
 }
 
 
@@ -177,28 +182,42 @@ def refuse_keys(principal: Principal) -> None:
 
 def refuse_limited_key(opened: Resources, principal: Principal) -> None:
     """ApiError 403 for a caller with a limited key, who could make a key without limits."""
-    if principal.key_id and opened.serving.limits.limits(key_subject(principal.key_id)) != NO_LIMITS:
+    if principal.key_id and opened.serving.limits.limits(key_subject(principal.key_id)).restricts:
         raise forbidden("a key with limits cannot make or change keys; use a token")
 
 
 async def change_key(
-    session: AsyncSession, key: ApiKey, changes: ApiKeyChanges, *, managed: bool
+    session: AsyncSession, key: ApiKey, changes: ApiKeyChanges, *, rules: KeyRules, managed: bool
 ) -> UsageLimits:
-    """Rename a key and change its limits; returns the limits that it has then.
+    """Rename a key and change its limits and its end; returns the limits that it has then.
 
     Args:
         session: The transaction to work in.
         key: The key, locked.
         changes: What to change.
+        rules: What holds for every key.
         managed: Whether an administrator makes the changes.
 
     Raises:
-        ApiError: 403 when an administrator keeps the limits and somebody else changes them.
+        ApiError: 403 when an administrator keeps the limits and somebody else changes them or the
+            end, and when somebody else takes the end away.
+        Conflict: The end of a revoked key is changed.
     """
     if changes.name is not None:
         key.name = changes.name
         session.add(key)
-    return await change_limits(session, key, changes, managed=managed)
+    limits = await change_limits(session, key, changes, managed=managed)
+    if changes.changes_life:
+        if limits.managed and not managed:
+            raise forbidden("an administrator keeps the limits of this key, and when it ends")
+        expires_at = changes.expires_at
+        if expires_at is None and "expires_at" in changes.model_fields_set:
+            if not managed:
+                raise forbidden("only an administrator can let a key work without an end")
+        elif expires_at is None:
+            expires_at = now() + rules.life(changes.life)
+        await change_expiry(session, key, expires_at, rules)
+    return limits
 
 
 async def change_limits(
@@ -206,7 +225,7 @@ async def change_limits(
 ) -> UsageLimits:
     """Change the limits of a key; arguments and errors are those of `change_key`."""
     subject = key_subject(key.id)
-    limits = (await find_limits(session, [subject])).get(subject, NO_LIMITS)
+    limits = await lock_limits(session, subject)
     if not changes.gives_limits:
         return limits
     if limits.managed and not managed:

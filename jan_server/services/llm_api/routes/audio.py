@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import Send
 
 from jan_server.http.multipart import read_form
+from jan_server.inference.answer_stream import AnswerStream
 from jan_server.services.llm_api.audio import (
     SPEECH,
     TRANSCRIPTIONS,
@@ -22,7 +23,9 @@ from jan_server.services.llm_api.audio import (
 )
 from jan_server.services.llm_api.audio_upload import AudioUpload
 from jan_server.services.llm_api.context_window import text_tokens
+from jan_server.services.llm_api.models import OfferedModel
 from jan_server.services.llm_api.resources import resources
+from jan_server.services.llm_api.routed_call import CallOrigin, RoutedCall
 from jan_server.services.llm_api.routes.body import documented
 from jan_server.services.llm_api.routes.routed import (
     UPSTREAM_ERRORS,
@@ -90,15 +93,18 @@ async def _listen(request: Request, path: str) -> Response:
     upload = await AudioUpload.open(read_form(request))
     calls = resources(request).serving.calls
 
+    async def ask(model: OfferedModel, origin: CallOrigin) -> tuple[RoutedCall, AnswerStream]:
+        note(request, model.id, stream=upload.stream)
+        upload.address(model.provider_model_id)
+        call = calls.call(model, path, upload, origin, stream=upload.stream, content_type=upload.content_type)
+        return call, await calls.begin(call)
+
     async def work(send: Send) -> None:
         try:
-            model = await calls.choose(upload.model)
-            note(request, model.id, stream=upload.stream)
-            upload.address(model.provider_model_id)
-            call = calls.call(
-                model, path, upload, origin, stream=upload.stream, content_type=upload.content_type
+            call, answer = await calls.answered(
+                upload.model, origin, ask, again=lambda: upload.can_be_sent_again
             )
-            await send_answer(send, call, await calls.begin(call))
+            await send_answer(send, call, answer)
         finally:
             upload.close()
 
@@ -112,8 +118,7 @@ async def create_speech(request: Request) -> Response:
     asked = parse_speech_request(body)
     calls = resources(request).serving.calls
 
-    async def work(send: Send) -> None:
-        model = await calls.choose(asked)
+    async def ask(model: OfferedModel, origin: CallOrigin) -> tuple[RoutedCall, AnswerStream]:
         note(request, model.id, stream=True)
         body["model"] = model.provider_model_id
         call = calls.call(
@@ -124,6 +129,9 @@ async def create_speech(request: Request) -> Response:
             stream=True,
             estimate=lambda: text_tokens(body["input"]),
         )
-        await send_answer(send, call, await begin_speech(calls, call))
+        return call, await begin_speech(calls, call)
+
+    async def work(send: Send) -> None:
+        await send_answer(send, *await calls.answered(asked, origin, ask))
 
     return RoutedResponse(work)

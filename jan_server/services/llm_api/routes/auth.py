@@ -35,6 +35,7 @@ from jan_server.services.llm_api.schemas.auth import (
     UpgradeRequest,
     Validated,
 )
+from jan_server.services.llm_api.schemas.error import errors
 from jan_server.services.llm_api.tables import now
 from jan_server.services.llm_api.upgrades import Upgrade, is_address, upgrade_guest
 
@@ -49,7 +50,9 @@ async def no_store(response: Response) -> None:
 router = APIRouter(prefix="/auth", tags=["auth"], dependencies=[Depends(no_store)])
 
 
-@router.post("/guest-login", status_code=201, summary="Make a guest and log it in")
+@router.post(
+    "/guest-login", status_code=201, summary="Make a guest and log it in", responses=errors(429, 502)
+)
 async def guest_login(request: Request, opened: Open) -> GuestLogin:
     """Make an account without a name; its tokens are all that lets it in. No body is read."""
     wait = opened.guest_quota.take(limit_key(request))
@@ -86,7 +89,10 @@ async def guest_login(request: Request, opened: Open) -> GuestLogin:
 
 
 @router.post(
-    "/refresh-token", summary="New tokens for a refresh token", openapi_extra=documented(RefreshToken)
+    "/refresh-token",
+    summary="New tokens for a refresh token",
+    openapi_extra=documented(RefreshToken, required=False),
+    responses=errors(401),
 )
 async def refresh_token(request: Request, opened: Open) -> Tokens:
     """The token is looked for in the body and, when that is unreadable, in cookie and `Authorization`."""
@@ -133,7 +139,7 @@ async def logout(request: Request, response: Response, opened: Open) -> LoggedOu
     return LoggedOut()
 
 
-@router.post("/validate", summary="Ask the identity server about an access token")
+@router.post("/validate", summary="Ask the identity server about an access token", responses=errors(401))
 async def validate(request: Request, opened: Open) -> Validated:
     """Whether the token of `Authorization` holds right now, and what is known about its owner."""
     header = request.headers.get("authorization", "")
@@ -148,7 +154,12 @@ async def validate(request: Request, opened: Open) -> Validated:
         raise unauthorized(f"Token validation failed: {refusal}", code="invalid_token") from refusal
 
 
-@router.post("/revoke", summary="Revoke a refresh token", openapi_extra=documented(TokenToRevoke))
+@router.post(
+    "/revoke",
+    summary="Revoke a refresh token",
+    openapi_extra=documented(TokenToRevoke),
+    responses=errors(401, 403, 502),
+)
 async def revoke(opened: Open, body: Annotated[TokenToRevoke, Depends(body_of(TokenToRevoke))]) -> Revoked:
     """End a refresh token; access tokens that are out run out by themselves."""
     try:
@@ -163,6 +174,7 @@ async def revoke(opened: Open, body: Annotated[TokenToRevoke, Depends(body_of(To
     summary="Register a guest",
     openapi_extra=documented(UpgradeRequest),
     response_model_exclude_none=True,
+    responses=errors(403, 404, 409, 502),
 )
 async def upgrade(
     opened: Open,

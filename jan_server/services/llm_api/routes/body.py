@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+import orjson
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
+from jan_server.http.api_document import COMPONENTS
 from jan_server.http.json_body import read_json_object
 
 Model = TypeVar("Model", bound=BaseModel)
 
 JSON = "application/json"
 FORM = "multipart/form-data"
-
-_DEFINITION = "#/$defs/"
 
 
 def body_of(model: type[Model]) -> Callable[[Request], Awaitable[Model]]:
@@ -42,9 +42,18 @@ def optional_body_of(model: type[Model]) -> Callable[[Request], Awaitable[Model]
 
 
 def parsed(model: type[Model], value: dict[str, Any]) -> Model:
-    """`value` as `model`; RequestValidationError, which becomes a 400, when it does not fit."""
+    """`value` as `model`; RequestValidationError, which becomes a 400, when it does not fit.
+
+    Types are JSON's own: a number is no text, and neither of them is `true`. What JSON has no
+    type for, times and exact numbers for example, is read from text.
+    """
     try:
-        return model.model_validate(value)
+        try:
+            text = orjson.dumps(value)
+        except TypeError:
+            # Nested too deeply to be written again: the member that keeps such a thing says so itself.
+            return model.model_validate(value)
+        return model.model_validate_json(text, strict=True)
     except ValidationError as failure:
         raise RequestValidationError(failure.errors(include_url=False)) from failure
 
@@ -54,26 +63,9 @@ def documented(
 ) -> dict[str, Any]:
     """The `openapi_extra` of a route whose body is `model` in JSON, or `form` with its files, or either."""
     content = {
-        media_type: {"schema": _schema(body)}
+        # The document's components take the models in when it is made (`name_bodies`).
+        media_type: {"schema": body.model_json_schema(ref_template=COMPONENTS + "{model}")}
         for media_type, body in ((JSON, model), (FORM, form))
         if body is not None
     }
     return {"requestBody": {"required": required, "content": content}}
-
-
-def _schema(model: type[BaseModel]) -> Any:
-    schema = model.model_json_schema(ref_template=_DEFINITION + "{model}")
-    return _inlined(schema, schema.pop("$defs", {}))
-
-
-def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
-    """The schema with its inner models in place: a route's extras cannot add to the document's components."""
-    if isinstance(schema, list):
-        return [_inlined(entry, definitions) for entry in schema]
-    if not isinstance(schema, dict):
-        return schema
-    reference = schema.get("$ref", "")
-    if reference.startswith(_DEFINITION):
-        further = {name: value for name, value in schema.items() if name != "$ref"}
-        return _inlined({**definitions[reference.removeprefix(_DEFINITION)], **further}, definitions)
-    return {name: _inlined(value, definitions) for name, value in schema.items()}

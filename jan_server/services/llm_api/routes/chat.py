@@ -23,6 +23,7 @@ from jan_server.services.llm_api.prompt_hints import prompt_hints
 from jan_server.services.llm_api.resources import resources
 from jan_server.services.llm_api.routes.body import documented
 from jan_server.services.llm_api.routes.caller import current_user
+from jan_server.services.llm_api.routes.routed import UPSTREAM_ERRORS, route_headers
 from jan_server.services.llm_api.schemas.chat import ChatCompletion, ChatCompletionRequest
 from jan_server.services.llm_api.users import CurrentUser
 
@@ -39,7 +40,8 @@ CHAT_DOCUMENT: dict[str, Any] = {
             "model": ChatCompletion,
             "description": "The completion, or with `stream: true` its chunks as server-sent events.",
             "content": {"text/event-stream": {}},
-        }
+        },
+        **UPSTREAM_ERRORS,
     },
 }
 
@@ -96,6 +98,8 @@ class ChatResponse(Response):
                     await self._stream(call, state, send)
                 else:
                     await self._whole(call, send)
+                # Behind a routed name it may be another than the first one.
+                state["model"] = call.model.id
         except CallerGone:
             return
 
@@ -130,8 +134,10 @@ class ChatResponse(Response):
 
 
 def _told(call: ChatCall) -> list[tuple[bytes, bytes]]:
-    """What the caller is told in headers: conversation, prompt modules that worked on the chat, cache."""
+    """What the caller is told in headers: who answered, conversation, prompt modules at work, cache."""
     told = []
+    if call.model.asked is not None:
+        told += route_headers(call.model)
     if call.exchange is not None:
         told.append((CONVERSATION_HEADER, call.exchange.id.encode()))
     if call.modules:

@@ -5,6 +5,7 @@ Source: OpenAI API reference, "Create completion".
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from starlette.requests import Request
@@ -12,7 +13,9 @@ from starlette.responses import Response
 from starlette.types import Send
 
 from jan_server.services.llm_api.completions import completion_call, parse_completion_request
+from jan_server.services.llm_api.models import OfferedModel
 from jan_server.services.llm_api.resources import resources
+from jan_server.services.llm_api.routed_call import CallOrigin, RoutedCall
 from jan_server.services.llm_api.routes.body import documented
 from jan_server.services.llm_api.routes.routed import (
     UPSTREAM_ERRORS,
@@ -20,6 +23,7 @@ from jan_server.services.llm_api.routes.routed import (
     json_body,
     note,
     origin_of,
+    route_headers,
     send_completion_stream,
     send_whole,
 )
@@ -47,15 +51,26 @@ async def create_completion(request: Request) -> Response:
     opened = resources(request)
     calls = opened.serving.calls
 
-    async def work(send: Send) -> None:
-        model = await calls.choose(given.model)
+    def call_of(model: OfferedModel, origin: CallOrigin) -> tuple[RoutedCall, bool]:
         note(request, model.id, stream=given.stream)
         ask = opened.settings.services.llm_api.usage.ask_in_streams
-        call, hide_usage = completion_call(calls, given, model, origin, ask=ask)
+        return completion_call(calls, given, model, origin, ask=ask)
+
+    async def whole(model: OfferedModel, origin: CallOrigin) -> tuple[RoutedCall, bytes]:
+        call, _ = call_of(model, origin)
+        return call, await calls.whole(call, member=b"choices")
+
+    async def stream(
+        model: OfferedModel, origin: CallOrigin
+    ) -> tuple[RoutedCall, AsyncGenerator[bytes, None]]:
+        call, hide_usage = call_of(model, origin)
+        return call, await calls.completion_stream(call, hide_usage=hide_usage)
+
+    async def work(send: Send) -> None:
         if given.stream:
-            frames = await calls.completion_stream(call, hide_usage=hide_usage)
-            await send_completion_stream(send, call, frames)
+            await send_completion_stream(send, *await calls.answered(given.model, origin, stream))
         else:
-            await send_whole(send, await calls.whole(call, member=b"choices"))
+            call, answer = await calls.answered(given.model, origin, whole)
+            await send_whole(send, answer, route_headers(call.model))
 
     return RoutedResponse(work)

@@ -9,7 +9,9 @@ from starlette.responses import Response
 from starlette.types import Send
 
 from jan_server.services.llm_api.embeddings import parse_embedding_request
+from jan_server.services.llm_api.models import OfferedModel
 from jan_server.services.llm_api.resources import resources
+from jan_server.services.llm_api.routed_call import CallOrigin
 from jan_server.services.llm_api.routes.body import documented
 from jan_server.services.llm_api.routes.routed import (
     UPSTREAM_ERRORS,
@@ -17,6 +19,7 @@ from jan_server.services.llm_api.routes.routed import (
     json_body,
     note,
     origin_of,
+    route_headers,
     send_whole,
 )
 from jan_server.services.llm_api.schemas.embedding import EmbeddingList, EmbeddingRequest
@@ -39,9 +42,12 @@ async def create_embeddings(request: Request) -> Response:
     given = parse_embedding_request(await json_body(request))
     serving = resources(request).serving
 
-    async def work(send: Send) -> None:
-        model = await serving.calls.choose(given.model)
+    async def ask(model: OfferedModel, origin: CallOrigin) -> tuple[OfferedModel, bytes]:
         note(request, model.id)
-        await send_whole(send, await serving.embeddings.create(given, model, origin))
+        return model, await serving.embeddings.create(given, model, origin)
+
+    async def work(send: Send) -> None:
+        model, answer = await serving.calls.answered(given.model, origin, ask)
+        await send_whole(send, answer, route_headers(model))
 
     return RoutedResponse(work)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from jan_server import __version__
-from jan_server.services.llm_api.metrics import REGISTRY
+from jan_server.services.llm_api.metrics import PROVIDER_HEALTH, REGISTRY
 from jan_server.services.llm_api.resources import Open
 from jan_server.services.llm_api.routes.caller import CallerPrincipal
 from jan_server.services.llm_api.schemas.health import CheckInfo, Health, ReadinessInfo, VersionInfo
@@ -53,8 +53,14 @@ async def readyz(opened: Open, response: Response) -> ReadinessInfo:
 
 
 @root_router.get("/metrics", include_in_schema=False)
-async def metrics() -> Response:
+async def metrics(opened: Open) -> Response:
     """Prometheus' text format."""
+    serving = opened.serving
+    PROVIDER_HEALTH.clear()
+    for active in serving.registry.providers:
+        provider, selector = active.upstream, serving.upstream.selector
+        works = any(selector.is_healthy(provider, endpoint) for endpoint in provider.endpoints)
+        PROVIDER_HEALTH.labels(provider.name).set(works and not active.problem)
     return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -5,14 +5,17 @@ Source: contract/llm-api.md, section 8.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Send
 
+from jan_server.http.error_document import ErrorBody
 from jan_server.http.errors import ApiError
 from jan_server.http.multipart import form_boundary, read_form
+from jan_server.inference.answer_stream import AnswerStream
 from jan_server.services.llm_api.image_requests import (
     EDIT,
     GENERATION,
@@ -21,8 +24,11 @@ from jan_server.services.llm_api.image_requests import (
     parse_generation,
     read_edit_form,
 )
+from jan_server.services.llm_api.images import ImageCall
 from jan_server.services.llm_api.media_client import MediaCaller
+from jan_server.services.llm_api.models import OfferedModel
 from jan_server.services.llm_api.resources import resources
+from jan_server.services.llm_api.routed_call import CallOrigin, RoutedCall
 from jan_server.services.llm_api.routes.body import documented
 from jan_server.services.llm_api.routes.caller import current_user
 from jan_server.services.llm_api.routes.routed import (
@@ -31,16 +37,19 @@ from jan_server.services.llm_api.routes.routed import (
     json_body,
     note,
     origin_of,
+    route_headers,
     send_answer,
     send_whole,
 )
-from jan_server.services.llm_api.schemas.error import ErrorBody, errors
+from jan_server.services.llm_api.schemas.error import errors
 from jan_server.services.llm_api.schemas.image import (
     ImageEditForm,
     ImageEditRequest,
     ImageGenerationRequest,
     ImageResult,
 )
+
+Answer = TypeVar("Answer")
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
@@ -108,12 +117,32 @@ async def _answer(request: Request, given: ImageRequest) -> Response:
     user, origin = await current_user(request), await origin_of(request)
     caller = MediaCaller(user.principal, request.headers.get("authorization", ""))
 
-    async def work(send: Send) -> None:
-        prepared = await serving.images.prepare(given, origin, caller)
+    async def prepare(model: OfferedModel | None, origin: CallOrigin) -> ImageCall:
+        prepared = await serving.images.prepare(given, origin, caller, model)
         note(request, prepared.model_id, stream=given.stream)
+        return prepared
+
+    async def whole(model: OfferedModel | None, origin: CallOrigin) -> tuple[RoutedCall, bytes]:
+        prepared = await prepare(model, origin)
+        return prepared.call, await serving.images.answer(prepared)
+
+    async def stream(model: OfferedModel | None, origin: CallOrigin) -> tuple[RoutedCall, AnswerStream]:
+        prepared = await prepare(model, origin)
+        return prepared.call, await serving.calls.begin(prepared.call)
+
+    async def answered(
+        ask: Callable[[OfferedModel | None, CallOrigin], Awaitable[tuple[RoutedCall, Answer]]],
+    ) -> tuple[RoutedCall, Answer]:
+        # Without a route a provider may be chosen by other things than the model.
+        if serving.images.asks_route(given):
+            return await serving.calls.answered(given.model, origin, ask)
+        return await ask(None, origin)
+
+    async def work(send: Send) -> None:
         if given.stream:
-            await send_answer(send, prepared.call, await serving.calls.begin(prepared.call))
+            await send_answer(send, *await answered(stream))
         else:
-            await send_whole(send, await serving.images.answer(prepared))
+            call, answer = await answered(whole)
+            await send_whole(send, answer, route_headers(call.model))
 
     return RoutedResponse(work)

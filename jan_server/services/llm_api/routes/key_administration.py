@@ -40,6 +40,7 @@ from jan_server.services.llm_api.usage_limits import (
     UsageLimits,
     find_limits,
     key_subject,
+    lock_limits,
     store_limits,
     user_subject,
 )
@@ -111,10 +112,10 @@ async def create(
 
 @router.patch(
     "/api-keys/{key_id}",
-    summary="Rename anybody's API key, or change its limits",
+    summary="Rename anybody's API key, or change its limits or its end",
     openapi_extra=documented(ApiKeyChanges),
     response_model_exclude_none=True,
-    responses=errors(404),
+    responses=errors(404, 409),
 )
 async def change(
     opened: Open,
@@ -127,7 +128,7 @@ async def change(
     async with opened.database.session() as session:
         key = await find_key(session, key_id_of(key_id))
         user = await find_owner(session, str(key.user_id))
-        limits = await change_key(session, key, body, managed=True)
+        limits = await change_key(session, key, body, rules=key_rules(opened), managed=True)
     await opened.serving.limits.adopt(key_subject(key.id), limits)
     return OwnedApiKeyInfo(**owned_members(key, user, limits))
 
@@ -173,13 +174,16 @@ async def limit_user(
 ) -> UserLimitsInfo:
     """They hold for all tokens and keys of the user together; what is left out stays, null takes one away."""
     refuse_limited_key(opened, admin)
-    if "project_id" in body.model_fields_set:
-        raise invalid_request("only keys count for a project", param="project_id")
+    for name, words in (
+        ("project_id", "count for a project"),
+        ("cache", "say whether answers are used again"),
+    ):
+        if name in body.model_fields_set:
+            raise invalid_request(f"only keys {words}", param=name)
     async with opened.database.session() as session:
         found = await find_owner(session, _named(user))
         subject = user_subject(found.id or 0)
-        limits = (await find_limits(session, [subject])).get(subject, NO_LIMITS)
-        limits = body.applied(limits, managed=False)
+        limits = body.applied(await lock_limits(session, subject), managed=False)
         await store_limits(session, subject, limits)
     await opened.serving.limits.adopt(subject, limits)
     return UserLimitsInfo(user_id=found.id or 0, **limits_members(limits))

@@ -29,14 +29,20 @@ def page_parameters(*further: dict[str, Any], maximum: int | None = None) -> dic
 
 
 def query_parameter(name: str, description: str, schema: dict[str, Any] | None = None) -> dict[str, Any]:
-    """One optional query parameter, a text by default."""
+    """One optional query parameter, a text by default; an empty one counts as left out."""
     return {
         "name": name,
         "in": "query",
         "required": False,
+        "allowEmptyValue": True,
         "schema": schema or {"type": "string"},
         **({"description": description} if description else {}),
     }
+
+
+def lenient(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a parameter that may be any text, of which only what fits `schema` counts."""
+    return {"anyOf": [schema, {"type": "string"}]}
 
 
 def text_filter(request: Request, name: str) -> str | None:

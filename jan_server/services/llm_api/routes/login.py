@@ -73,7 +73,13 @@ async def login(
     return LoginStarted(authorization_url=started.authorization_url, state=started.state)
 
 
-@router.get("/callback", status_code=302, summary="The identity server sends the browser back here")
+@router.get(
+    "/callback",
+    status_code=302,
+    summary="The identity server sends the browser back here",
+    response_class=Response,
+    responses={302: {"description": "Where the browser goes, with tokens or an error in the address."}},
+)
 async def callback(
     request: Request,
     opened: Open,

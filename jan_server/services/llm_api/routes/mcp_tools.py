@@ -23,6 +23,7 @@ from jan_server.services.llm_api.resources import Open
 from jan_server.services.llm_api.routes.body import body_of, documented
 from jan_server.services.llm_api.routes.caller import CallerAdmin, require_admin
 from jan_server.services.llm_api.routes.listing import (
+    lenient,
     lenient_flag,
     lenient_number,
     query_parameter,
@@ -91,11 +92,13 @@ async def read_public(opened: Open, tool_key: str) -> Response:
         "parameters": [
             query_parameter("category", ""),
             query_parameter(
-                "is_active", "Only those that are switched on, or only the others.", {"type": "boolean"}
+                "is_active",
+                "Only those that are switched on, or only the others.",
+                lenient({"type": "boolean"}),
             ),
             query_parameter("search", "Part of the name, the key or the description, in any case."),
-            query_parameter("limit", "", {"type": "integer", "minimum": 1, "default": 20}),
-            query_parameter("offset", "", {"type": "integer", "minimum": 0, "default": 0}),
+            query_parameter("limit", "", lenient({"type": "integer", "minimum": 1, "default": 20})),
+            query_parameter("offset", "", lenient({"type": "integer", "minimum": 0, "default": 0})),
         ]
     },
 )

@@ -33,7 +33,7 @@ from jan_server.services.llm_api.provider_models import (
 from jan_server.services.llm_api.resources import Open
 from jan_server.services.llm_api.routes.body import body_of, documented
 from jan_server.services.llm_api.routes.caller import require_admin
-from jan_server.services.llm_api.routes.listing import flag_filter, query_parameter, text_filter
+from jan_server.services.llm_api.routes.listing import flag_filter, lenient, query_parameter, text_filter
 from jan_server.services.llm_api.schemas.administration import (
     CatalogChanges,
     CatalogList,
@@ -64,7 +64,8 @@ _CATALOG_FLAGS = (
     "supports_video",
     "supports_tools",
 )
-_FLAG = {"type": "boolean"}
+# What is not `true` is taken for false.
+_FLAG = lenient({"type": "boolean"})
 
 
 def _page(request: Request) -> PageRequest:
@@ -90,7 +91,7 @@ def _page_parameters(*further: dict[str, Any]) -> dict[str, Any]:
     summary="List the catalogue",
     response_model=CatalogList,
     openapi_extra=_page_parameters(
-        query_parameter("status", "", {"type": "string", "enum": ["init", "filled", "updated"]}),
+        query_parameter("status", "`init`, `filled` or `updated`."),
         query_parameter("family", ""),
         *(query_parameter(name, "", _FLAG) for name in _CATALOG_FLAGS),
     ),
@@ -168,7 +169,7 @@ async def change_catalog(
         query_parameter("category", ""),
         query_parameter("family", ""),
         query_parameter("search", "Part of the ids, the name or the vendor, in any case."),
-        query_parameter("sort_by", "", {"type": "string", "enum": ["category_order,model_order"]}),
+        query_parameter("sort_by", "`category_order,model_order` sorts as the public list is."),
         *(query_parameter(name, "", _FLAG) for name in ("active", "include_catalog", *CAPABILITIES)),
     ),
 )
@@ -212,7 +213,11 @@ async def toggled_models(
     """Models whose catalogue entry is off are not switched on."""
     async with opened.database.session() as session:
         outcome = await toggle_provider_models(
-            session, enable=body.enable, provider_id=body.provider_id, excepted=set(body.except_models)
+            session,
+            enable=body.enable,
+            provider_id=body.provider_id,
+            public_ids=body.provider_model_ids,
+            excepted=set(body.except_models),
         )
     await opened.serving.registry.refresh()
     return _outcome(outcome.updated, outcome.skipped, outcome.checked)
@@ -229,6 +234,10 @@ async def read_model(opened: Open, provider_model_id: str) -> Response:
         return OrjsonResponse(provider_model_object(await find_provider_model(session, provider_model_id)))
 
 
+_CLEARED = ("token_limits", "default_parameters")
+"""What null takes away from a provider's model, as a whole or by its members."""
+
+
 @router.patch(
     "/provider-models/{provider_model_id}",
     summary="Change a provider's model",
@@ -243,11 +252,10 @@ async def change_model(
 ) -> Response:
     """What is left out stays."""
     changes = body.model_dump(exclude_unset=True)
-    changes = {name: value for name, value in changes.items() if value is not None or name == "token_limits"}
-    if changes.get("token_limits"):
-        changes["token_limits"] = {
-            name: value for name, value in changes["token_limits"].items() if value is not None
-        } or None
+    changes = {name: value for name, value in changes.items() if value is not None or name in _CLEARED}
+    for name in _CLEARED:
+        if changes.get(name):
+            changes[name] = {key: value for key, value in changes[name].items() if value is not None} or None
     async with opened.database.session() as session:
         model = await find_provider_model(session, provider_model_id)
         shown = provider_model_object(await update_provider_model(session, model, changes))

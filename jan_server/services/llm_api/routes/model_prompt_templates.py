@@ -20,7 +20,7 @@ from jan_server.services.llm_api.model_prompt_templates import Assignment
 from jan_server.services.llm_api.resources import Open, Resources
 from jan_server.services.llm_api.routes.body import body_of, documented
 from jan_server.services.llm_api.routes.caller import CallerAdmin, require_admin
-from jan_server.services.llm_api.routes.listing import lenient_number, query_parameter
+from jan_server.services.llm_api.routes.listing import lenient, lenient_number, query_parameter
 from jan_server.services.llm_api.schemas.error import errors
 from jan_server.services.llm_api.schemas.model_prompt_template import (
     AssignmentChanges,
@@ -123,8 +123,8 @@ async def catalog_effective(opened: Open, model_id: ModelId) -> Response:
     response_model=AssignmentPage,
     openapi_extra={
         "parameters": [
-            query_parameter("page", "", {"type": "integer", "minimum": 1, "default": 1}),
-            query_parameter("limit", "", {"type": "integer", "minimum": 1, "default": 20}),
+            query_parameter("page", "", lenient({"type": "integer", "minimum": 1, "default": 1})),
+            query_parameter("limit", "", lenient({"type": "integer", "minimum": 1, "default": 20})),
         ]
     },
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import orjson
@@ -9,6 +10,7 @@ from fastapi import APIRouter, Path
 from starlette.requests import Request
 from starlette.responses import Response
 
+from jan_server.http.error_document import ErrorBody
 from jan_server.http.json_body import OrjsonResponse
 from jan_server.services.llm_api.anthropic.model_list import (
     DEFAULT_LIMIT,
@@ -17,7 +19,7 @@ from jan_server.services.llm_api.anthropic.model_list import (
     model_page,
 )
 from jan_server.services.llm_api.catalogs import catalog_object, visible_catalog
-from jan_server.services.llm_api.models import ModelTable, model_object
+from jan_server.services.llm_api.models import ModelTable, OfferedModel, model_list, model_object
 from jan_server.services.llm_api.providers import provider_object
 from jan_server.services.llm_api.refusals import Missing, Refusal
 from jan_server.services.llm_api.resources import Open, resources
@@ -29,6 +31,7 @@ from jan_server.services.llm_api.routes.anthropic_callers import (
     with_anthropics_errors,
 )
 from jan_server.services.llm_api.routes.caller import CallerPrincipal, CallerUser, current_user
+from jan_server.services.llm_api.schemas.message import MessageErrorBody
 from jan_server.services.llm_api.schemas.models import (
     AnthropicModel,
     AnthropicModelPage,
@@ -37,6 +40,8 @@ from jan_server.services.llm_api.schemas.models import (
     ModelList,
     ProviderInfo,
 )
+from jan_server.services.llm_api.sync import unknown_model
+from jan_server.services.llm_api.users import CurrentUser
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -48,6 +53,10 @@ _ANTHROPICS_VERSION: dict[str, Any] = {
     "required": False,
     "schema": {"type": "string", "examples": ["2023-06-01"]},
     "description": "Asks for Anthropic's shape.",
+}
+
+_EITHER_ERROR: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorBody | MessageErrorBody} for status in (400, 401, 404, 503)
 }
 
 LIST_DOCUMENT: dict[str, Any] = {
@@ -70,7 +79,7 @@ LIST_DOCUMENT: dict[str, Any] = {
             ),
         ]
     },
-    "responses": {200: {"model": ModelList | AnthropicModelPage}},
+    "responses": {200: {"model": ModelList | AnthropicModelPage}, **_EITHER_ERROR},
 }
 
 ModelId = Annotated[str, Path(description="The model's id; its slashes may be raw or percent-encoded.")]
@@ -83,9 +92,13 @@ async def list_models(request: Request) -> Response:
     """
     if speaks_anthropic(request):
         return await _list_for_anthropic(request)
-    await current_user(request)
+    caller = await current_user(request)
     table = await _models(request)
-    listing = table.detailed_listing if _wants_provider_data(request) else table.listing
+    detailed = _wants_provider_data(request)
+    listing = table.detailed_listing if detailed else table.listing
+    if resources(request).serving.limits.restricts_models(caller.id, caller.principal.key_id):
+        shown = _allowed(request, caller, table.by_key.values() if detailed else table.merged)
+        listing = model_list(shown, with_provider=detailed) if shown else None
     if listing is None:
         raise Missing("no models or providers found", code="no_models")
     return Response(listing, media_type="application/json")
@@ -94,8 +107,15 @@ async def list_models(request: Request) -> Response:
 @with_anthropics_errors
 async def _list_for_anthropic(request: Request) -> Response:
     take_key(request.scope)
-    await current_user(request)
-    return OrjsonResponse(model_page((await _models(request)).merged, request.query_params))
+    caller = await current_user(request)
+    models = _allowed(request, caller, (await _models(request)).merged)
+    return OrjsonResponse(model_page(models, request.query_params))
+
+
+def _allowed(request: Request, caller: CurrentUser, models: Iterable[OfferedModel]) -> list[OfferedModel]:
+    """The models that the caller may call."""
+    limits = resources(request).serving.limits
+    return [model for model in models if limits.allows(caller.id, caller.principal.key_id, model)]
 
 
 async def _models(request: Request) -> ModelTable:
@@ -141,13 +161,22 @@ async def retrieve_catalog(model_id: ModelId, principal: CallerPrincipal, opened
     summary="Retrieve a model",
     response_model=ModelInfo | AnthropicModel,
     openapi_extra={"parameters": [_ANTHROPICS_VERSION]},
+    responses=_EITHER_ERROR,
 )
-async def retrieve_model(request: Request, model_id: ModelId, caller: CallerUser, opened: Open) -> Response:
+async def retrieve_model(request: Request, model_id: ModelId, caller: CallerUser) -> Response:
     """One model of the list; for Anthropic's clients, who send `anthropic-version`, in its shape."""
     if speaks_anthropic(request):
         try:
-            return OrjsonResponse(model_info(await opened.serving.sync.find_late(model_id)))
+            return OrjsonResponse(model_info(await _find(request, caller, model_id)))
         except Refusal as failure:
             return anthropic_failure(request.scope, failure)
-    model = await opened.serving.sync.find_late(model_id)
+    model = await _find(request, caller, model_id)
     return Response(orjson.dumps(model_object(model)), media_type="application/json")
+
+
+async def _find(request: Request, caller: CurrentUser, model_id: str) -> OfferedModel:
+    """One model that the caller may call; Missing for any other, as the list does not show it."""
+    model = await resources(request).serving.sync.find_late(model_id)
+    if not _allowed(request, caller, [model]):
+        raise unknown_model(model_id)
+    return model

@@ -22,6 +22,7 @@ from jan_server.services.llm_api.resources import Open, Resources
 from jan_server.services.llm_api.routes.body import body_of, documented, optional_body_of
 from jan_server.services.llm_api.routes.caller import CallerAdmin, require_admin
 from jan_server.services.llm_api.routes.listing import (
+    lenient,
     lenient_flag,
     lenient_number,
     query_parameter,
@@ -49,7 +50,7 @@ router = APIRouter(
 
 COPY = " - Copy"
 
-_FLAG = {"type": "boolean"}
+_FLAG = lenient({"type": "boolean"})
 
 
 async def template_of_path(opened: Open, _: CallerAdmin, template_id: str) -> PromptTemplate:
@@ -84,8 +85,8 @@ async def read_public(opened: Open, template_key: str) -> Response:
             query_parameter("is_active", "Only those in use, or only the others.", _FLAG),
             query_parameter("is_system", "Only those that came with the program, or only the others.", _FLAG),
             query_parameter("search", "Part of the name, the key or the description, in any case."),
-            query_parameter("limit", "", {"type": "integer", "minimum": 1, "default": 20}),
-            query_parameter("offset", "", {"type": "integer", "minimum": 0, "default": 0}),
+            query_parameter("limit", "", lenient({"type": "integer", "minimum": 1, "default": 20})),
+            query_parameter("offset", "", lenient({"type": "integer", "minimum": 0, "default": 0})),
         ]
     },
 )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
-from jan_server.http.errors import upstream_failed
+from jan_server.http.errors import conflict, upstream_failed
 from jan_server.http.json_body import OrjsonResponse
 from jan_server.http.pagination import PageRequest
 from jan_server.services.llm_api.model_ids import provider_kind
@@ -23,6 +24,7 @@ from jan_server.services.llm_api.provider_administration import (
     register_provider,
     update_provider,
 )
+from jan_server.services.llm_api.provider_checks import check_provider
 from jan_server.services.llm_api.provider_models import list_provider_models, provider_model_object
 from jan_server.services.llm_api.providers import (
     AUTO_ENABLE,
@@ -34,12 +36,14 @@ from jan_server.services.llm_api.providers import (
 from jan_server.services.llm_api.resources import Open, Resources
 from jan_server.services.llm_api.routes.body import body_of, documented
 from jan_server.services.llm_api.routes.caller import require_admin
-from jan_server.services.llm_api.routes.listing import flag_filter, query_parameter, text_filter
+from jan_server.services.llm_api.routes.listing import flag_filter, lenient, query_parameter, text_filter
 from jan_server.services.llm_api.schemas.administration import (
     CountedProviderInfo,
     NewProvider,
     ProviderChanges,
+    ProviderCheck,
     RegisteredProviderInfo,
+    SyncedProviderInfo,
 )
 from jan_server.services.llm_api.schemas.error import errors
 from jan_server.services.llm_api.tables.provider import Provider
@@ -63,7 +67,7 @@ _MOST_SHOWN = 10_000
             query_parameter("search", "Part of a name, in any case."),
             query_parameter("kind", "Only this vendor."),
             query_parameter("category", "Only what answers this."),
-            query_parameter("active", "", {"type": "boolean"}),
+            query_parameter("active", "", lenient({"type": "boolean"})),
         ]
     },
 )
@@ -100,6 +104,7 @@ async def register(opened: Open, body: Annotated[NewProvider, Depends(body_of(Ne
         details={AUTO_ENABLE: "true", **(body.metadata or {})},
         default_image_generate=bool(body.default_provider_image_generate),
         default_image_edit=bool(body.default_provider_image_edit),
+        **body.limits,
     )
     async with opened.database.session() as session:
         await refuse_second_of_kind(session, spec.kind)
@@ -125,7 +130,7 @@ async def register(opened: Open, body: Annotated[NewProvider, Depends(body_of(Ne
     "/{provider_id}",
     summary="Read a provider",
     response_model=CountedProviderInfo,
-    openapi_extra={"parameters": [query_parameter("include_counts", "", {"type": "boolean"})]},
+    openapi_extra={"parameters": [query_parameter("include_counts", "", lenient({"type": "boolean"}))]},
 )
 async def read(request: Request, opened: Open, provider_id: str) -> Response:
     """Its key is never shown."""
@@ -169,6 +174,42 @@ async def delete(opened: Open, provider_id: str) -> Response:
     return Response(status_code=204)
 
 
+@router.post(
+    "/{provider_id}/sync",
+    summary="Ask a provider for its models",
+    response_model=SyncedProviderInfo,
+    responses=errors(502, 503, 504),
+)
+async def sync(opened: Open, provider_id: str) -> Response:
+    """What is new is written down; models that it no longer lists stay."""
+    serving = opened.serving
+    async with opened.database.session() as session:
+        row = await find_provider(session, provider_id)
+        before = await count_models(session, row)
+    if not row.active:
+        raise conflict(f"{row.display_name} is switched off; switch it on first")
+    try:
+        listed = await serving.sync.sync_provider(row)
+    except ValueError as failure:
+        raise upstream_failed(f"{row.display_name} does not list its models: {failure}") from failure
+    async with opened.database.session() as session:
+        counted = await count_models(session, await find_provider(session, provider_id))
+    shown = _shown(opened, counted)
+    return OrjsonResponse(
+        {**shown, "listed_models": listed, "added_models": max(0, counted.models - before.models)}
+    )
+
+
+@router.post("/{provider_id}/test", summary="Test a provider", response_model=ProviderCheck)
+async def check(opened: Open, provider_id: str) -> Response:
+    """Each of its addresses is asked for its models; one that does not answer is no error here."""
+    async with opened.database.session() as session:
+        row = await find_provider(session, provider_id)
+    checks = await check_provider(opened.serving.registry.active(row), opened.serving.upstream)
+    endpoints = [{"ok": not check.message, **asdict(check)} for check in checks]
+    return OrjsonResponse({"ok": all(entry["ok"] for entry in endpoints), "endpoints": endpoints})
+
+
 def _columns(body: ProviderChanges) -> Mapping[str, Any]:
     """The changes by the names of their columns."""
     given: dict[str, Any] = body.model_dump(
@@ -176,6 +217,7 @@ def _columns(body: ProviderChanges) -> Mapping[str, Any]:
     )
     if body.name is not None:
         given["display_name"] = body.name
+    given |= body.limits
     if body.metadata is not None:
         given["details"] = body.metadata
     if body.addresses is not None:
@@ -193,5 +235,12 @@ def _shown(opened: Resources, counted: CountedProvider) -> dict[str, Any]:
         for endpoint in provider.endpoints
         if serving.upstream.selector.is_healthy(provider, endpoint)
     }
-    shown = provider_object(counted.row, healthy, with_addresses=True)
-    return {**shown, "model_count": counted.models, "model_active_count": counted.active_models}
+    row = counted.row
+    return {
+        **provider_object(row, healthy, with_addresses=True),
+        "source": row.source,
+        "api_key_hint": row.api_key_hint,
+        "last_synced_at": int(row.last_synced_at.timestamp()) if row.last_synced_at else None,
+        "model_count": counted.models,
+        "model_active_count": counted.active_models,
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from starlette.requests import ClientDisconnect, Request
@@ -16,6 +17,7 @@ from jan_server.http.sse import SSE_HEADERS
 from jan_server.inference.answer_stream import AnswerStream
 from jan_server.inference.upstream_errors import UpstreamError
 from jan_server.services.llm_api.disconnect import CallerGone, WhileConnected
+from jan_server.services.llm_api.models import OfferedModel
 from jan_server.services.llm_api.resources import resources
 from jan_server.services.llm_api.routed_call import EVENT_STREAM, CallOrigin, RoutedCall, relayed
 from jan_server.services.llm_api.routes.caller import current_user
@@ -23,6 +25,9 @@ from jan_server.services.llm_api.schemas.error import errors
 
 UPSTREAM_ERRORS = errors(400, 401, 402, 403, 404, 409, 413, 415, 422, 429, 502, 503, 504)
 """The `responses` of every route that calls a provider."""
+
+MODEL_HEADER = b"x-jan-model"
+PROVIDER_HEADER = b"x-jan-provider"
 
 Work = Callable[[Send], Awaitable[None]]
 
@@ -109,19 +114,31 @@ def whole_response(
     """
     calls = resources(request).serving.calls
 
-    async def work(send: Send) -> None:
-        model = await calls.choose(asked)
+    async def ask(model: OfferedModel, origin: CallOrigin) -> tuple[OfferedModel, bytes]:
         note(request, model.id)
         body["model"] = model.provider_model_id
         call = calls.call(model, path, orjson.dumps(body), origin, estimate=estimate)
-        await send_whole(send, await calls.whole(call, member=member))
+        return model, await calls.whole(call, member=member)
+
+    async def work(send: Send) -> None:
+        model, answer = await calls.answered(asked, origin, ask)
+        await send_whole(send, answer, route_headers(model))
 
     return RoutedResponse(work)
 
 
-async def send_whole(send: Send, body: bytes, content_type: str = "application/json") -> None:
-    """Send a whole answer."""
-    headers = [(b"content-type", content_type.encode()), (b"content-length", b"%d" % len(body))]
+def route_headers(model: OfferedModel) -> list[tuple[bytes, bytes]]:
+    """What the caller of a routed name is told in headers: which model of which provider answered."""
+    if model.asked is None:
+        return []
+    # Ids are what providers and administrators make of them, and headers hold ASCII only.
+    model_id = quote(model.id, safe="/:@+,;=()[] ").encode()
+    return [(MODEL_HEADER, model_id), (PROVIDER_HEADER, model.provider.id.encode())]
+
+
+async def send_whole(send: Send, body: bytes, further: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    """Send a whole answer in JSON, with further headers."""
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *further]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
@@ -129,7 +146,7 @@ async def send_whole(send: Send, body: bytes, content_type: str = "application/j
 async def send_completion_stream(send: Send, call: RoutedCall, frames: AsyncGenerator[bytes, None]) -> None:
     """Send a stream of completion chunks."""
     try:
-        await _send_chunks(send, _STREAM_HEADERS, frames)
+        await _send_chunks(send, [*_STREAM_HEADERS, *route_headers(call.model)], frames)
     finally:
         await frames.aclose()
         # A stream that was never begun to be read has not ended by itself.
@@ -144,7 +161,7 @@ async def send_answer(send: Send, call: RoutedCall, answer: AnswerStream) -> Non
     """
     chunks = relayed(call, answer)
     try:
-        await _send_chunks(send, _headers(answer), chunks)
+        await _send_chunks(send, [*_headers(answer), *route_headers(call.model)], chunks)
     except UpstreamError:
         return
     finally:

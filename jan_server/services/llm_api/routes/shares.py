@@ -20,7 +20,7 @@ from jan_server.services.llm_api.resources import Open, resources
 from jan_server.services.llm_api.routes.body import body_of, documented
 from jan_server.services.llm_api.routes.caller import CallerUser
 from jan_server.services.llm_api.routes.conversations import CallerConversation
-from jan_server.services.llm_api.routes.listing import query_parameter
+from jan_server.services.llm_api.routes.listing import lenient, query_parameter
 from jan_server.services.llm_api.routes.public_origin import public_origin
 from jan_server.services.llm_api.schemas.error import errors
 from jan_server.services.llm_api.schemas.share import (
@@ -126,7 +126,7 @@ async def revoke_of_conversation(
             query_parameter(
                 "include_revoked",
                 "`false` leaves revoked ones out.",
-                {"type": "boolean", "default": True},
+                lenient({"type": "boolean", "default": True}),
             )
         ]
     },

@@ -43,6 +43,7 @@ from jan_server.services.llm_api.usage import (
     UsageGroup,
     each_group,
     grouped_usage,
+    hold_still,
     key_names,
     total_usage,
     user_names,
@@ -93,6 +94,7 @@ async def own(request: Request, opened: Open, caller: CallerUser) -> Response:
     if _wants_csv(request):
         return _csv(opened.database, wanted, by or ("day", "key", "project", "model", "provider"))
     async with opened.database.session() as session:
+        await hold_still(session)
         report = await _report(session, wanted, by, further={"by_key": "key", "by_project": "project"})
     return OrjsonResponse(report)
 
@@ -126,6 +128,7 @@ async def of_project(request: Request, opened: Open, caller: CallerUser, project
     """What was used in the conversations of one of the caller's projects, and with the keys bound to it."""
     by = _group_by(request, ("key", "model", "provider", "day"))
     async with opened.database.session() as session:
+        await hold_still(session)
         project = await find_project(session, caller.id, project_id)
         wanted = replace(_wanted(request), project_id=project.public_id)
         if not _wants_csv(request):
@@ -149,6 +152,7 @@ async def of_platform(request: Request, opened: Open, admin: CallerAdmin) -> Res
     if _wants_csv(request):
         return _csv(opened.database, wanted, by or tuple(GROUPINGS))
     async with opened.database.session() as session:
+        await hold_still(session)
         report = await _report(session, wanted, by, further={"by_key": "key", "by_project": "project"})
         top = await grouped_usage(session, wanted, ["user"], most=TOP_USERS)
         names = await _names(session, top)

@@ -12,6 +12,8 @@ from jan_server.services.llm_api.schemas.models import CatalogInfo, ProviderInfo
 from jan_server.services.llm_api.schemas.plain_text import PlainText
 
 MOST_EXCEPTED = 1000
+MOST_REQUESTS = 1_000_000
+LONGEST_WAIT_SECONDS = 3600
 
 Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255, pattern=r"^[^\x00]*$")
@@ -45,6 +47,33 @@ class ProviderChanges(BaseModel):
     active: bool | None = None
     default_provider_image_generate: bool | None = None
     default_provider_image_edit: bool | None = None
+    max_concurrent_requests: int | None = Field(
+        None,
+        ge=1,
+        le=MOST_REQUESTS,
+        description="How many requests it gets at a time from one process, streams included; null for any "
+        "number.",
+    )
+    max_queued_requests: int | None = Field(
+        None,
+        ge=0,
+        le=MOST_REQUESTS,
+        description="How many requests wait for a place at the most, 100 by default; further ones get 429.",
+    )
+    queue_timeout_seconds: float | None = Field(
+        None,
+        gt=0,
+        le=LONGEST_WAIT_SECONDS,
+        allow_inf_nan=False,
+        description="How long a request waits, 30 seconds by default; then it gets 429.",
+    )
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """The given limits by the names of their columns; a null takes the first one away."""
+        names = ("max_concurrent_requests", "max_queued_requests", "queue_timeout_seconds")
+        given = {name: getattr(self, name) for name in names if name in self.model_fields_set}
+        return {name: value for name, value in given.items() if value is not None or name == names[0]}
 
     @property
     def addresses(self) -> Any:
@@ -104,6 +133,20 @@ class TokenLimits(BaseModel):
     max_completion_tokens: int | None = Field(None, ge=1)
 
 
+class DefaultParameters(BaseModel):
+    """What a model gets where a chat or a completion says nothing; wins over the catalogue's defaults."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    temperature: float | None = Field(None, ge=0, le=5)
+    top_p: float | None = Field(None, ge=0, le=1)
+    presence_penalty: float | None = Field(None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(None, ge=-2, le=2)
+    max_tokens: int | None = Field(None, ge=1, le=2**31 - 1)
+    top_k: int | None = Field(None, ge=-1, le=2**31 - 1)
+    repetition_penalty: float | None = Field(None, gt=0, le=10)
+
+
 class ProviderModelInfo(BaseModel):
     """A model as its provider offers it."""
 
@@ -121,6 +164,7 @@ class ProviderModelInfo(BaseModel):
     model_order_number: int
     pricing: Pricing
     token_limits: TokenLimits | None = None
+    default_parameters: DefaultParameters | None = None
     family: str | None = None
     supports_images: bool
     supports_embeddings: bool
@@ -146,6 +190,11 @@ class ProviderModelList(BaseModel):
 class CountedProviderInfo(ProviderInfo):
     """A provider with the number of its models."""
 
+    source: Literal["engine", "settings", "file", "api"] = Field(
+        description="Who looks after it; providers of `engine` and `settings` are changed in the settings."
+    )
+    api_key_hint: str = Field(description="The last characters of its key; empty without one.")
+    last_synced_at: int | None = Field(description="When it last listed its models, in Unix seconds.")
     model_count: int
     model_active_count: int
     total_models: int | None = Field(None, description="Only with `include_counts=true`.")
@@ -161,6 +210,30 @@ class RegisteredProviderInfo(CountedProviderInfo):
     models: list[ProviderModelInfo]
 
 
+class SyncedProviderInfo(CountedProviderInfo):
+    """A provider that was asked for its models."""
+
+    listed_models: int
+    added_models: int = Field(description="How many of them are new.")
+
+
+class EndpointCheckInfo(BaseModel):
+    """What came of asking one address of a provider."""
+
+    ok: bool
+    url: str
+    latency_ms: int = Field(description="How long the answer took, or how long it took to fail.")
+    models: int | None = Field(None, description="How many models it listed.")
+    message: str = Field(description="What is wrong; empty when it answered.")
+
+
+class ProviderCheck(BaseModel):
+    """Whether a provider answers."""
+
+    ok: bool = Field(description="Whether all of its addresses answered.")
+    endpoints: list[EndpointCheckInfo]
+
+
 class ProviderModelChanges(BaseModel):
     """What to change of a provider's model; what is left out stays."""
 
@@ -172,6 +245,7 @@ class ProviderModelChanges(BaseModel):
     model_order_number: int | None = Field(None, ge=0, le=2**31 - 1)
     pricing: Pricing | None = None
     token_limits: TokenLimits | None = None
+    default_parameters: DefaultParameters | None = None
     active: bool | None = None
     instruct_model_public_id: PlainText | None = Field(None, description="An empty text clears it.")
 
@@ -247,6 +321,9 @@ class ProviderModelToggle(BaseModel):
 
     enable: bool
     provider_id: PlainText | None = None
+    provider_model_ids: list[PlainText] | None = Field(
+        None, max_length=MOST_EXCEPTED, description="Only these, by their ids (`pmdl_…`); all without it."
+    )
     except_models: ModelIds = []
 
 

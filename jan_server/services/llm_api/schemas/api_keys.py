@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
+    StrictBool,
     StringConstraints,
     field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
+from jan_server.services.llm_api.response_cache import LONGEST_SECONDS, CacheWish
 from jan_server.services.llm_api.schemas.usage import money_text
 from jan_server.services.llm_api.usage_limits import LIMIT_NAMES, UsageLimits
 
@@ -43,6 +46,15 @@ ModelPattern = Annotated[
 ]
 
 
+class CacheChoice(BaseModel):
+    """Whether answers may be used again, for requests that say nothing about it themselves."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ttl: int = Field(ge=1, le=LONGEST_SECONDS, strict=True, description="For how many seconds.")
+    shared: StrictBool = Field(False, description="Whether other users get them too, who say the same.")
+
+
 class LimitsGiven(BaseModel):
     """Limits of a key or a user; null takes one away, what is left out stays."""
 
@@ -52,6 +64,10 @@ class LimitsGiven(BaseModel):
     allowed_models: Annotated[list[ModelPattern], Field(min_length=1, max_length=100)] | None = Field(
         None, description="Patterns of model ids, with `*` and `?`."
     )
+    denied_models: Annotated[list[ModelPattern], Field(min_length=1, max_length=100)] | None = Field(
+        None, description="Patterns of models that are refused, allowed or not."
+    )
+    cache: CacheChoice | None = None
     requests_per_minute: int | None = Field(None, ge=1, le=2**31 - 1)
     tokens_per_minute: int | None = Field(None, ge=1, le=2**53)
     budget_usd: Decimal | None = Field(None, ge=0, le=10**9, max_digits=19, decimal_places=10)
@@ -75,40 +91,23 @@ class LimitsGiven(BaseModel):
         changes: dict[str, Any] = {
             name: getattr(self, name) for name in self.model_fields_set & set(LIMIT_NAMES)
         }
-        if changes.get("allowed_models") is not None:
-            changes["allowed_models"] = tuple(changes["allowed_models"])
+        for name in ("allowed_models", "denied_models"):
+            if changes.get(name) is not None:
+                changes[name] = tuple(changes[name])
+        if self.cache is not None:
+            changes["cache"] = CacheWish(self.cache.ttl, self.cache.shared)
         if "budget_period" in changes:
             changes["budget_period"] = changes["budget_period"] or "month"
         return replace(limits, **changes, managed=managed or limits.managed)
 
 
-class NewApiKey(LimitsGiven):
-    """A wanted key."""
+class LifeGiven(BaseModel):
+    """How long a key works, said in one of two ways."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "name": "ci",
-                "expires_in_days": 30,
-                "allowed_models": ["openai/*"],
-                "requests_per_minute": 60,
-                "budget_usd": "25",
-                "budget_period": "month",
-            }
-        }
-    )
-
-    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128), PlainText]
     expires_in: int | None = Field(
         None, description="Life in nanoseconds, at least one second; nothing or 0 means the default."
     )
     expires_in_days: int | None = Field(None, description="The same in days; give one of the two.")
-
-    @model_validator(mode="after")
-    def _one_life(self) -> NewApiKey:
-        if self.expires_in is not None and self.expires_in_days is not None:
-            raise ValueError("give either expires_in (nanoseconds) or expires_in_days, not both")
-        return self
 
     @field_validator("expires_in")
     @classmethod
@@ -119,6 +118,12 @@ class NewApiKey(LimitsGiven):
                 "counts nanoseconds: at least 1000000000, one second; expires_in_days takes days",
             )
         return nanoseconds
+
+    @model_validator(mode="after")
+    def _one_life(self) -> Self:
+        if self.expires_in is not None and self.expires_in_days is not None:
+            raise ValueError("give either expires_in (nanoseconds) or expires_in_days, not both")
+        return self
 
     @property
     def life(self) -> timedelta | None:
@@ -136,6 +141,25 @@ class NewApiKey(LimitsGiven):
         return None
 
 
+class NewApiKey(LimitsGiven, LifeGiven):
+    """A wanted key."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "name": "ci",
+                "expires_in_days": 30,
+                "allowed_models": ["openai/*"],
+                "requests_per_minute": 60,
+                "budget_usd": "25",
+                "budget_period": "month",
+            }
+        }
+    )
+
+    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128), PlainText]
+
+
 class NewOwnedApiKey(NewApiKey):
     """A wanted key of somebody else."""
 
@@ -145,13 +169,31 @@ class NewOwnedApiKey(NewApiKey):
     )
 
 
-class ApiKeyChanges(LimitsGiven):
+_ENDS = frozenset({"expires_at", "expires_in", "expires_in_days"})
+
+
+class ApiKeyChanges(LimitsGiven, LifeGiven):
     """What to change of a key; what is left out stays."""
+
+    expires_at: AwareDatetime | None = Field(
+        None, description="When it ends; null takes the end away, which only administrators can do."
+    )
 
     name: (
         Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128), PlainText]
         | None
     ) = None
+
+    @property
+    def changes_life(self) -> bool:
+        """Whether the end of the key is mentioned."""
+        return bool(self.model_fields_set & _ENDS)
+
+    @model_validator(mode="after")
+    def _one_end(self) -> Self:
+        if len(self.model_fields_set & _ENDS) > 1:
+            raise ValueError("give one of expires_at, expires_in (nanoseconds) and expires_in_days")
+        return self
 
 
 class LimitsInfo(BaseModel):
@@ -159,6 +201,8 @@ class LimitsInfo(BaseModel):
 
     project_id: str | None = None
     allowed_models: list[str] | None = None
+    denied_models: list[str] | None = None
+    cache: CacheChoice | None = None
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     budget_usd: str | None = Field(None, description="A decimal in text.")
@@ -177,6 +221,8 @@ def limits_members(limits: UsageLimits) -> dict[str, Any]:
     return {
         "project_id": limits.project_id,
         "allowed_models": None if limits.allowed_models is None else list(limits.allowed_models),
+        "denied_models": None if limits.denied_models is None else list(limits.denied_models),
+        "cache": None if limits.cache is None else asdict(limits.cache),
         "requests_per_minute": limits.requests_per_minute,
         "tokens_per_minute": limits.tokens_per_minute,
         "budget_usd": None if limits.budget_usd is None else money_text(limits.budget_usd),
@@ -193,7 +239,7 @@ class ApiKeyInfo(LimitsInfo):
     prefix: str
     suffix: str
     created_at: datetime
-    expires_at: datetime
+    expires_at: datetime | None = Field(None, description="Left out where the key has no end.")
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
     status: Literal["active", "expired", "revoked"]

@@ -67,7 +67,7 @@ class EndpointInfo(BaseModel):
 
 
 class ProviderInfo(BaseModel):
-    """A provider; `base_url` is empty and `endpoints` are left out unless an administrator asks."""
+    """A provider; for users `base_url` is empty, and `endpoints` and limits are left out."""
 
     id: str
     name: str
@@ -78,6 +78,11 @@ class ProviderInfo(BaseModel):
     category: str
     default_provider_image_generate: bool
     default_provider_image_edit: bool
+    max_concurrent_requests: int | None = Field(
+        None, description="How many requests it gets at a time from one process; null for any number."
+    )
+    max_queued_requests: int | None = Field(None, description="How many wait for a place at the most.")
+    queue_timeout_seconds: float | None = Field(None, description="How long one of them waits.")
     metadata: dict[str, str] | None = None
 
 

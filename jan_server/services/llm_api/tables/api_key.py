@@ -12,7 +12,7 @@ from jan_server.services.llm_api.tables import SCHEMA, StampedTable
 
 
 class ApiKey(StampedTable, table=True):
-    """One key; revoking it sets `revoked_at`, the row stays."""
+    """One key; revoking it sets `revoked_at`, and without `expires_at` it has no end."""
 
     __tablename__ = "api_keys"
     __table_args__ = (Index(None, "user_id", "created_at"),)
@@ -25,6 +25,6 @@ class ApiKey(StampedTable, table=True):
     prefix: str = Field(max_length=32)
     suffix: str = Field(max_length=8)
     hash: str = Field(max_length=64, unique=True)
-    expires_at: datetime = Field(sa_type=DateTime(timezone=True))
+    expires_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
     revoked_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
     last_used_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))

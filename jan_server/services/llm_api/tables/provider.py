@@ -37,5 +37,8 @@ class Provider(StampedTable, table=True):
     default_provider_image_edit: bool = Field(default=False)
     details: dict[str, str] = Field(default_factory=dict, sa_column=Column("metadata", JSON, nullable=False))
     offered_models: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    max_concurrent_requests: int | None = Field(default=None)
+    max_queued_requests: int = Field(default=100)
+    queue_timeout_seconds: float = Field(default=30.0)
     last_synced_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
     deleted_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))

@@ -36,6 +36,7 @@ class TokenUsage(LlmApiTable, table=True):
         estimated_cost_usd: None where no price is known.
         first_token_ms: Until the first bytes of a stream; None for a whole answer.
         status: The HTTP status that the call came to; 499 when the caller left.
+        purpose: What the server made it for by itself, `title` for example; None for what was asked for.
     """
 
     __tablename__ = "token_usage"
@@ -65,6 +66,7 @@ class TokenUsage(LlmApiTable, table=True):
     status: int = Field(sa_type=SmallInteger)
     stream: bool
     request_id: str = Field(default="", max_length=128)
+    purpose: str | None = Field(default=None, max_length=16)
     created_at: datetime = Field(
         sa_column=Column(DateTime(timezone=True), nullable=False, server_default=func.now())
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Column, DateTime, Index, Integer, Numeric, Table, func
 from sqlmodel import Field
@@ -21,6 +22,8 @@ class UsageLimit(LlmApiTable, table=True):
         managed: Whether an administrator set them: the owner of a key cannot change them then.
         project_id: The public id of the project for which calls outside of projects count.
         allowed_models: Patterns of model ids; None for all.
+        denied_models: Patterns of model ids that are refused, allowed or not; None for none.
+        cache: For how long answers may be used again, and whether by others; None for not at all.
         budget_period: `day` or `month`, in UTC.
     """
 
@@ -31,6 +34,8 @@ class UsageLimit(LlmApiTable, table=True):
     managed: bool = False
     project_id: str | None = Field(default=None, max_length=50)
     allowed_models: list[str] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    denied_models: list[str] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    cache: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
     requests_per_minute: int | None = Field(default=None, sa_type=Integer)
     tokens_per_minute: int | None = Field(default=None, sa_type=BigInteger)
     budget_usd: Decimal | None = Field(default=None, sa_type=_MONEY)

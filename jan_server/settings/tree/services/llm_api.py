@@ -7,7 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 
 from jan_server.settings.tree.fields import (
     Duration,
@@ -51,6 +51,11 @@ class ApiKeyPolicy(Section):
         timedelta(minutes=10),
         "How long a key goes on working while the identity server does not answer; 0s for not at all.",
         "JAN_API_KEY_GRACE",
+    )
+    kept_after_end: Duration = setting(
+        timedelta(days=90),
+        "How long a key that expired or was revoked is still listed; 0s for ever.",
+        "JAN_API_KEYS_KEPT_AFTER_END",
     )
     secret: SecretStr = setting(
         SecretStr(""), "Understood and not used: keys are hashed with SHA-256 alone.", "APIKEY_SECRET"
@@ -106,6 +111,11 @@ class ConversationOptions(Section):
         "JAN_PUBLIC_SHARE_READS_PER_MINUTE",
         ge=0,
     )
+    revoked_shares_kept: Duration = setting(
+        timedelta(days=90),
+        "How long a revoked share and what it showed are kept; 0s for ever.",
+        "JAN_REVOKED_SHARES_KEPT",
+    )
     title_generation_enabled: bool = setting(
         False, "Whether a model writes titles.", "CONVERSATION_TITLE_GENERATION_ENABLED"
     )
@@ -156,12 +166,46 @@ class UsageOptions(Section):
         "stream_options; the tokens are then estimated.",
         "JAN_USAGE_IN_STREAMS",
     )
+    calls_kept: Duration = setting(
+        timedelta(),
+        "How long the single calls are kept; the sums of days stay. 0s for ever.",
+        "JAN_USAGE_CALLS_KEPT",
+    )
     prices: ModelPrices = setting(
         {},
         "Prices by model id that win over all others, as JSON: "
         '{"vendor/model": {"prompt": 2.5, "completion": 10}}, in dollars for a million tokens.',
         "JAN_MODEL_PRICES",
     )
+
+
+class RouteTarget(Section):
+    """One model behind a route."""
+
+    model: str = Field(description="A model id, or the provider's own id; never another route.", min_length=1)
+    provider: str = setting(
+        "", "Name or id of its provider; empty for the one that answers for the model's id."
+    )
+    weight: int = setting(
+        1, "Its share of the requests among the targets of its priority.", ge=0, le=1_000_000
+    )
+    priority: int = setting(0, "The lowest number is asked first.", ge=0, le=2**31 - 1)
+
+
+class ModelRoute(Section):
+    """A name that leads to models: an alias, a weighted group, or models with fallbacks."""
+
+    name: str = Field(description="What clients send as model.", min_length=1, max_length=255)
+    description: str = setting("", "What people should know about it.", max_length=4096)
+    targets: tuple[RouteTarget, ...] = Field(
+        description="The models, each with model, provider, weight and priority.",
+        min_length=1,
+        max_length=100,
+    )
+    fallback_on: tuple[Literal["error", "timeout", "rate_limit", "context_overflow"], ...] = setting(
+        ("error", "timeout", "rate_limit", "context_overflow"), "Failures for which the next model is asked."
+    )
+    active: bool = setting(True, "Whether it is used.")
 
 
 class LlmApi(Section):
@@ -181,6 +225,9 @@ class LlmApi(Section):
         "Whether /v1/admin asks for an administrator. Switch it off only for tests.",
         "ENABLE_ADMIN_AUTH",
         inverse=("DISABLE_ADMIN_AUTH", "ADMIN_BYPASS"),
+    )
+    audit_kept: Duration = setting(
+        timedelta(), "How long entries of the audit log are kept; 0s for ever.", "JAN_AUDIT_KEPT"
     )
     admin_requests_per_minute: int = setting(
         100,
@@ -206,11 +253,24 @@ class LlmApi(Section):
         "JAN_MAX_USER_MESSAGE_TOKENS",
         ge=0,
     )
+    allowed_models: TextList = setting(
+        (),
+        "Patterns of the models that are offered at all, such as `openai/*`; empty for all of them.",
+        "JAN_ALLOWED_MODELS",
+    )
+    denied_models: TextList = setting(
+        (), "Patterns of the models that are offered to nobody, allowed or not.", "JAN_DENIED_MODELS"
+    )
     model_sync_enabled: bool = setting(
         True, "Whether providers are asked for their models regularly.", "MODEL_SYNC_ENABLED"
     )
     model_sync_interval_minutes: int = setting(
         60, "Minutes between two such rounds.", "MODEL_SYNC_INTERVAL_MINUTES", ge=1
+    )
+    model_routes: Annotated[tuple[ModelRoute, ...], BeforeValidator(json_text)] = setting(
+        (),
+        "Names that lead to models, each with name and targets; as a variable, a JSON list.",
+        "JAN_MODEL_ROUTES",
     )
     prompt_orchestration: PromptOrchestration = PromptOrchestration()
     memory: MemoryClient = MemoryClient()
