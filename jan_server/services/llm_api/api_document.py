@@ -15,6 +15,7 @@ from jan_server.http.api_document import (
     name_bodies,
 )
 from jan_server.http.error_document import show_errors
+from jan_server.http.example_document import show_examples
 
 TAGS: tuple[dict[str, str], ...] = tuple(
     {"name": name, "description": description}
@@ -75,6 +76,7 @@ PATH_PARAMETERS: Mapping[str, dict[str, Any]] = {
     "share_id": _id("shr", "a share of the caller"),
     "provider_id": _id("prov", "a provider"),
     "provider_model_id": _id("pmdl", "a model of a provider"),
+    "route_public_id": _id("rte", "a route of models"),
     "key_id": _uuid("an API key"),
     "flag_id": _uuid("a feature flag"),
     "group_id": _uuid("a group in the identity server"),
@@ -100,6 +102,26 @@ PATH_PARAMETERS: Mapping[str, dict[str, Any]] = {
 }
 """What the parameters of paths look like, by their names."""
 
+EXAMPLE_TEXTS: Mapping[str, str] = {
+    "access_token": "eyJhbGciOiJSUzI1NiJ9.e30.c2ln",
+    "refresh_token": "eyJhbGciOiJIUzUxMiJ9.e30.c2ln",
+    "token_type": "Bearer",
+    "id": "0b9e7f0e-3f57-4a53-9c85-5d8d9b1c2a11",
+    "user_id": "0b9e7f0e-3f57-4a53-9c85-5d8d9b1c2a11",
+    "principal_id": "0b9e7f0e-3f57-4a53-9c85-5d8d9b1c2a11",
+    "subject": "0b9e7f0e-3f57-4a53-9c85-5d8d9b1c2a11",
+    "username": "ada",
+    "email": "ada@example.org",
+    "first_id": "conv_0a1b2c3d4e5f6g7h",
+    "last_id": "conv_8h7g6f5e4d3c2b1a",
+    "model": "jan/smollm2-135m-instruct",
+    "model_public_id": "jan/smollm2-135m-instruct",
+    "message": "It worked.",
+    "status": "ok",
+    "name": "Example",
+}
+"""What stands for texts in examples, by the name of their member."""
+
 ADMINISTRATION = "/v1/admin/"
 
 # They look at nothing that could be away.
@@ -117,6 +139,7 @@ def _complete(document: dict[str, Any]) -> None:
     drop_placeholders(document)
     describe_paths(document, PATH_PARAMETERS)
     show_errors(document, _further_errors)
+    show_examples(document, EXAMPLE_TEXTS)
 
 
 def _further_errors(path: str, method: str, operation: dict[str, Any]) -> Iterable[int]:

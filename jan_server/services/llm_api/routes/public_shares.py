@@ -39,6 +39,7 @@ async def read(request: Request, opened: Open, slug: str) -> Response:
 @router.head(
     "/{slug}",
     summary="See whether a link works",
+    response_class=Response,
     responses={200: {"description": "It works."}, **errors(404)},
 )
 async def look(request: Request, opened: Open, slug: str) -> Response:
