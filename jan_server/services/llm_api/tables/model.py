@@ -79,9 +79,7 @@ class ProviderModel(StampedTable, table=True):
     model_order_number: int = Field(default=0)
     pricing: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
     token_limits: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
-    default_parameters: dict[str, Any] | None = Field(
-        default=None, sa_column=Column(JSON(none_as_null=True))
-    )
+    default_parameters: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
     active: bool = Field(default=True)
     instruct_model_id: int | None = Field(
         default=None,
