@@ -22,6 +22,7 @@ class MediaApi:
         public_url: What the public address of a file begins with.
         files: The files by id.
         callers: The subjects on whose behalf it was called.
+        owners: Whose a file is, where it is not everybody's.
         broken: Whether it answers 500.
         elsewhere: Whether it says where a file is instead of giving it.
     """
@@ -30,6 +31,7 @@ class MediaApi:
     public_url: str = "http://localhost:8000"
     files: dict[str, bytes] = field(default_factory=dict)
     callers: list[str] = field(default_factory=list)
+    owners: dict[str, str] = field(default_factory=dict)
     broken: bool = False
     elsewhere: bool = False
     _server: TestServer | None = None
@@ -77,7 +79,7 @@ class MediaApi:
     async def _read(self, request: web.Request) -> web.Response:
         self._note(request)
         media_id = request.match_info["id"]
-        if media_id not in self.files:
+        if media_id not in self.files or self.owners.get(media_id, self.callers[-1]) != self.callers[-1]:
             raise web.HTTPNotFound(text='{"error":"media not found"}')
         if self.elsewhere:
             assert self._server is not None

@@ -37,7 +37,9 @@ from jan_server.services.llm_api.chat_stream import (
     relay,
 )
 from jan_server.services.llm_api.exchange_writer import ExchangeWriter
+from jan_server.services.llm_api.media_client import MediaCaller
 from jan_server.services.llm_api.message_content import text_of
+from jan_server.services.llm_api.message_media import MessageMedia
 from jan_server.services.llm_api.model_registry import ModelRegistry
 from jan_server.services.llm_api.models import JAN_KIND, OfferedModel
 from jan_server.services.llm_api.prompt_modules import NOT_APPLIED
@@ -159,6 +161,7 @@ class Chat:
         prompts: Adds what prompt modules have to say; None where none may.
         cache: Keeps answers for those who ask for it.
         key_cache: What an API key says about the cache, for requests that say nothing.
+        media: Puts the media that messages name into them; None where none can be named.
         user_tokens: The longest last user message, in estimated tokens; 0 for no limit.
         stream_seconds: How long a streamed answer may take.
     """
@@ -176,6 +179,7 @@ class Chat:
         prompts: PromptOrchestration | None = None,
         cache: ResponseCache | None = None,
         key_cache: Callable[[str], CacheWish | None] = lambda _: None,
+        media: MessageMedia | None = None,
         user_tokens: int = 0,
         stream_seconds: float = 600.0,
     ) -> None:
@@ -189,11 +193,19 @@ class Chat:
         self._prompts = prompts
         self._cache = cache
         self._key_cache = key_cache
+        self._media = media
         self._user_tokens = user_tokens
         self._stream_seconds = stream_seconds
 
     async def prepare(
-        self, request: ChatRequest, user_id: int, raw: bytes, *, key_id: str = "", request_id: str = ""
+        self,
+        request: ChatRequest,
+        user_id: int,
+        raw: bytes,
+        *,
+        caller: MediaCaller,
+        key_id: str = "",
+        request_id: str = "",
     ) -> ChatCall:
         """Find conversation and model, and make what the provider gets.
 
@@ -201,13 +213,14 @@ class Chat:
             request: The checked request.
             user_id: The key of the caller's row.
             raw: The request's body as it came; its length bounds the number of tokens.
+            caller: On whose behalf the media of messages are read.
             key_id: The API key of the caller; empty for a token.
             request_id: By which the call is found again.
 
         Raises:
             Invalid: The last user message is too long.
-            Missing: The model, the conversation or its branch is unknown.
-            ApiError: 503 when the model's provider cannot be used.
+            Missing: The model, the conversation, its branch or a medium is unknown.
+            ApiError: 502 when a medium cannot be read, 503 when the model's provider cannot be used.
         """
         own = request.messages
         exchange = None
@@ -224,6 +237,7 @@ class Chat:
             has_history=has_history,
             user_id=user_id,
             raw=raw,
+            caller=caller,
             key_id=key_id,
             request_id=request_id,
         )
@@ -250,6 +264,7 @@ class Chat:
         has_history: bool,
         user_id: int,
         raw: bytes,
+        caller: MediaCaller,
         key_id: str,
         request_id: str,
         earlier: MeteredCall | None = None,
@@ -261,6 +276,8 @@ class Chat:
             request.messages = applied.messages
         added = sum(map(context_window.message_tokens, applied.added))
         trimmed = self._fit(request, model, raw, unbounded=has_history, added=added)
+        if self._media is not None:
+            request.messages = await self._media.resolve(request.messages, own, caller)
         asked_usage = self._ask_usage and request.stream and ask_usage(request.body)
         conversation = exchange.conversation if exchange else None
         meter = MeteredCall(

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from jan_server.services.llm_api.chat_request import History
+from jan_server.services.llm_api.media_client import is_media_id
 from jan_server.services.llm_api.message_content import text_of
 
 Message = dict[str, Any]
@@ -91,8 +92,12 @@ def _content(blocks: Sequence[Mapping[str, Any]]) -> str | list[dict[str, Any]]:
 def _part(block: Mapping[str, Any]) -> dict[str, Any] | None:
     kind = str(block.get("type"))
     value = block.get(kind)
-    if kind == "image" and isinstance(value, Mapping) and value.get("url"):
-        image = {"url": value["url"]}
+    if kind == "image" and isinstance(value, Mapping):
+        # A file that is a medium can be shown; other files are their client's own business.
+        url = value.get("url") or (value.get("file_id") if is_media_id(value.get("file_id")) else None)
+        if url is None:
+            return None
+        image = {"url": url}
         if value.get("detail"):
             image["detail"] = value["detail"]
         return {"type": "image_url", "image_url": image}

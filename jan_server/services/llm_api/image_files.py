@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jan_server.http.guarded_fetch import FetchFailed, FetchLimits, FetchRefused, GuardedFetcher
-from jan_server.services.llm_api.media_client import MEDIA_ID, MediaCaller, MediaClient
+from jan_server.services.llm_api.media_client import MediaCaller, MediaClient, is_media_id
 from jan_server.services.llm_api.refusals import Invalid
 
 MAXIMUM_BYTES = 50 * 2**20
@@ -113,7 +113,7 @@ class ImageReader:
             return _image(_decoded(source.b64_json, f"{source.param}.b64_json", code), source, code)
         media_id = source.id or self._media.id_in(source.url)
         if media_id:
-            if not MEDIA_ID.match(media_id):
+            if not is_media_id(media_id):
                 raise Invalid(f"{source.param}.id is no media id", param=f"{source.param}.id", code=code)
             content = await self._media.read(media_id, caller, param=source.param)
             return _image(content, source, code)

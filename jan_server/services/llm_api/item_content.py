@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from jan_server.services.llm_api.media_client import is_media_id
 from jan_server.services.llm_api.refusals import Invalid
 
 Block = Mapping[str, Any]
@@ -155,9 +156,10 @@ def _parse_image(block: Block, kind: str, path: str) -> dict[str, Any]:
     image = _texts(source, ("url", "file_id", "detail"), path)
     if ("url" in image) == ("file_id" in image):
         raise Invalid(f"{path} must have exactly one of url and file_id", param=path)
-    if "url" in image and not image["url"].lower().startswith(IMAGE_SCHEMES):
+    url = image.get("url")
+    if url is not None and not url.lower().startswith(IMAGE_SCHEMES) and not is_media_id(url):
         where = f"{path}.url"
-        raise Invalid(f"{where} must be an http, https, data or file URL", param=where)
+        raise Invalid(f"{where} must be an http, https, data or file URL, or a media id", param=where)
     _one_of(image, "detail", IMAGE_DETAILS, path)
     return {kind: image}
 

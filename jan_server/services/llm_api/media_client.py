@@ -23,9 +23,15 @@ from jan_server.services.llm_api.refusals import Missing
 
 logger = logging.getLogger("jan.llm-api.media")
 
-MEDIA_ID = re.compile(r"jan_[0-9A-Za-z]{1,64}\Z")
+_ID = re.compile(r"jan_[0-9a-z]{1,64}\Z", re.IGNORECASE)
+_REFERENCE = re.compile(r"(?:data:[^,]{0,200};(?:base64,)?)?(jan_[0-9a-z]{1,64})\Z", re.IGNORECASE)
 
 _ANSWER_BYTES = 65_536
+
+
+def is_media_id(value: Any) -> bool:
+    """Whether a value has the form of a medium's id."""
+    return isinstance(value, str) and _ID.match(value) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,15 @@ class MediaClient:
         self._maximum = maximum_bytes
 
     def id_in(self, url: str) -> str | None:
-        """The id in one of this installation's own addresses; None for any other address."""
+        """The id that stands in place of an address, or in one of this installation's own addresses.
+
+        It stands there bare, or as `data:<type>;jan_…` or `data:<type>;base64,jan_…`
+        (contract/media-api.md, section 5). None for any other address.
+        """
+        if (found := _REFERENCE.match(url)) is not None:
+            return found[1].lower()
+        if url[:5].lower() == "data:":
+            return None
         try:
             given = URL(url)
             if given.origin() != self._public.origin() or not given.path.startswith(self._public.path):
@@ -87,7 +101,7 @@ class MediaClient:
         except ValueError:
             return None
         media_id = given.path.removeprefix(self._public.path)
-        return media_id if MEDIA_ID.match(media_id) else None
+        return media_id if is_media_id(media_id) else None
 
     async def store(self, data_url: str, caller: MediaCaller) -> StoredMedia | None:
         """Store a file; None when that is not possible now, which the log explains.

@@ -31,6 +31,7 @@ from jan_server.services.llm_api.image_files import MAXIMUM_BYTES, ImageReader
 from jan_server.services.llm_api.images import Images
 from jan_server.services.llm_api.limit_enforcement import LimitEnforcement
 from jan_server.services.llm_api.media_client import MediaClient
+from jan_server.services.llm_api.message_media import MessageMedia
 from jan_server.services.llm_api.model_registry import ActiveProvider, ModelRegistry
 from jan_server.services.llm_api.prices import Prices
 from jan_server.services.llm_api.prompt_modules import PromptSwitches
@@ -120,6 +121,14 @@ def make_serving(settings: Settings, database: Database, client: aiohttp.ClientS
     if own.conversations.title_generation_enabled:
         titles = TitleWriter(registry, upstream, accounting, own.conversations.title_generation_model_id)
     exchanges = ExchangeWriter(database, titles)
+    media = MediaClient(
+        client,
+        IdentitySigner(settings.identity.header_secret.get_secret_value()),
+        ingest_url=own.media_ingest_url,
+        public_url=settings.services.media_api.public_url,
+        seconds=own.http_timeout.total_seconds(),
+        maximum_bytes=MAXIMUM_BYTES,
+    )
     chat = Chat(
         registry,
         sync,
@@ -131,6 +140,7 @@ def make_serving(settings: Settings, database: Database, client: aiohttp.ClientS
         prompts=prompts,
         cache=ResponseCache(own.response_cache_mb * MEGABYTE),
         key_cache=limits.cache_wish,
+        media=MessageMedia(media, seconds=own.media_resolve_timeout.total_seconds()),
         user_tokens=own.max_user_message_tokens,
         stream_seconds=own.stream_timeout.total_seconds(),
     )
@@ -138,14 +148,6 @@ def make_serving(settings: Settings, database: Database, client: aiohttp.ClientS
         registry, sync, upstream, accounting, routing, stream_seconds=own.stream_timeout.total_seconds()
     )
     fetcher = GuardedFetcher(settings.server.fetch_allowed_networks)
-    media = MediaClient(
-        client,
-        IdentitySigner(settings.identity.header_secret.get_secret_value()),
-        ingest_url=own.media_ingest_url,
-        public_url=settings.services.media_api.public_url,
-        seconds=own.http_timeout.total_seconds(),
-        maximum_bytes=MAXIMUM_BYTES,
-    )
     images = Images(database, registry, calls, media, ImageReader(fetcher, media), own.images)
     return Serving(
         secrets=secrets,

@@ -271,6 +271,8 @@ async def test_a_credential_is_needed(platform: Platform) -> None:
         ({"url": f"data:image/png;base64,{PACKED}"}, "image.png"),
         (f"data:image/png;base64,{PACKED}", "image.png"),
         ({"id": "jan_fox"}, "image.png"),
+        ({"url": "jan_fox"}, "image.png"),
+        ({"url": "data:image/png;jan_fox"}, "image.png"),
         ({"url": "http://localhost:8000/api/media/jan_fox"}, "image.png"),
     ],
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from jan_server.services.llm_api.media_client import is_media_id
 from jan_server.services.llm_api.refusals import Invalid
 
 _EFFORTS = {"low": "low", "medium": "medium", "high": "high", "max": "high", "xhigh": "high"}
@@ -190,7 +191,9 @@ def _source_url(source: Mapping[str, Any], at: str) -> str:
     media, data = source.get("media_type"), source.get("data")
     if source.get("type") == "base64" and isinstance(media, str) and isinstance(data, str):
         return f"data:{media};base64,{data}"
-    raise Invalid(f"{at}: must be a `base64` or a `url` source", param=at)
+    if source.get("type") == "file" and is_media_id(source.get("file_id")):
+        return str(source["file_id"])
+    raise Invalid(f"{at}: must be a `base64` or a `url` source, or a `file` of the Media API", param=at)
 
 
 def _assistant_message(blocks: list[Any], at: str) -> dict[str, Any]:

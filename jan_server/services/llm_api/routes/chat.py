@@ -19,6 +19,7 @@ from jan_server.http.sse import SSE_HEADERS
 from jan_server.services.llm_api.chat import Chat, ChatCall
 from jan_server.services.llm_api.chat_request import ChatRequest, parse_chat_request
 from jan_server.services.llm_api.disconnect import CallerGone, WhileConnected
+from jan_server.services.llm_api.media_client import MediaCaller
 from jan_server.services.llm_api.prompt_hints import prompt_hints
 from jan_server.services.llm_api.resources import resources
 from jan_server.services.llm_api.routes.body import documented
@@ -90,6 +91,7 @@ class ChatResponse(Response):
                     self._request,
                     self._user.id,
                     self._raw,
+                    caller=_media_caller(scope, self._user),
                     key_id=self._user.principal.key_id,
                     request_id=state.get("request_id", ""),
                 )
@@ -131,6 +133,11 @@ class ChatResponse(Response):
             await frames.aclose()
             # A stream that was never begun to be read has not ended by itself.
             call.meter.failed(None)
+
+
+def _media_caller(scope: Scope, user: CurrentUser) -> MediaCaller:
+    authorization = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+    return MediaCaller(user.principal, authorization.decode("latin-1"))
 
 
 def _told(call: ChatCall) -> list[tuple[bytes, bytes]]:

@@ -285,12 +285,12 @@ class LlmApi(Section):
     images: ImageOptions = ImageOptions()
     media_resolve_url: HttpUrl = setting(
         "http://127.0.0.1:8285/v1/media/resolve",
-        "Where placeholders of media become addresses.",
+        "Accepted and not asked: chats read the media that they name below MEDIA_INGEST_URL.",
         "MEDIA_RESOLVE_URL",
         follows="http://{local_host}:{services.media_api.http_port}/v1/media/resolve",
     )
     media_resolve_timeout: Duration = setting(
-        timedelta(seconds=5), "Longest wait for that.", "MEDIA_RESOLVE_TIMEOUT"
+        timedelta(seconds=5), "Longest wait for the media that a chat names.", "MEDIA_RESOLVE_TIMEOUT"
     )
     media_ingest_url: HttpUrl = setting(
         "http://127.0.0.1:8285/v1/media",
