@@ -13,10 +13,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Executable, delete, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Executable, delete, func, insert, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from jan_server.database.statements import execute
+from jan_server.database.turns import take_turn
 from jan_server.http.ids import public_id
 from jan_server.services.llm_api.built_in_prompts import BUILT_IN
 from jan_server.services.llm_api.refusals import Conflict, Forbidden, Invalid, Missing
@@ -175,11 +176,7 @@ async def create_template(
     """
     check_content(template_key, content)
     # Keys are not unique in the table, since copies share theirs: creations of one key take turns.
-    await execute(
-        session,
-        text("select pg_advisory_xact_lock(hashtextextended(:key, 0))"),
-        {"key": f"{CHANNEL} {template_key}"},
-    )
+    await take_turn(session, f"{CHANNEL} {template_key}")
     taken = select(PROMPT_TEMPLATES.c.id).where(PROMPT_TEMPLATES.c.template_key == template_key).limit(1)
     if (await execute(session, taken)).one_or_none() is not None:
         raise Conflict(

@@ -14,6 +14,7 @@ from sqlalchemy import delete
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from jan_server.database.turns import take_turn
 from jan_server.services.llm_api.accounts import (
     Account,
     Accounts,
@@ -160,6 +161,7 @@ async def create_user(
 
 async def update_user(
     server: IdentityServer,
+    session: AsyncSession,
     user_id: str,
     *,
     email: str | None = None,
@@ -169,17 +171,20 @@ async def update_user(
 ) -> None:
     """Change what is given and keep the rest; a user who is switched off loses its sessions.
 
+    Changes of one user take turns while the session's transaction lasts: a Keycloak writes a user as a
+    whole, and two changes at once would undo one another there.
+
     Raises:
         Conflict: Another user has the address.
         Invalid: The identity server does not take a value.
         Missing: There is no such user.
     """
     given = {"email": email, "firstName": first_name, "lastName": last_name, "enabled": enabled}
-    # Only what changes is sent, so that two administrators at once do not undo one another.
     changes = {name: value for name, value in given.items() if value is not None}
     with told_as_refusals():
         path = path_of("users", user_id)
         if changes:
+            await take_turn(session, f"user {user_id}")
             await server.administer("PUT", path, body=changes)
         else:
             await server.administer("GET", path)

@@ -116,14 +116,16 @@ async def update_user(
     opened: Open, user_id: str, body: Annotated[UserChanges, Depends(body_of(UserChanges))]
 ) -> Response:
     """What is left out stays. `username` is accepted and has no effect."""
-    await users.update_user(
-        opened.identity,
-        user_id,
-        email=body.email,
-        first_name=body.first_name,
-        last_name=body.last_name,
-        enabled=body.enabled,
-    )
+    async with opened.database.session() as session:
+        await users.update_user(
+            opened.identity,
+            session,
+            user_id,
+            email=body.email,
+            first_name=body.first_name,
+            last_name=body.last_name,
+            enabled=body.enabled,
+        )
     return _changed(opened, user_id)
 
 
@@ -159,14 +161,16 @@ async def set_password(
 @router.post("/{user_id}/activate", summary="Let a user in again", response_class=Response)
 async def activate_user(opened: Open, user_id: str) -> Response:
     """An active user stays active."""
-    await users.update_user(opened.identity, user_id, enabled=True)
+    async with opened.database.session() as session:
+        await users.update_user(opened.identity, session, user_id, enabled=True)
     return _changed(opened, user_id)
 
 
 @router.post("/{user_id}/deactivate", summary="Lock a user out", response_class=Response)
 async def deactivate_user(opened: Open, user_id: str) -> Response:
     """Sessions end and keys are refused at once; access tokens that are out run out by themselves."""
-    await users.update_user(opened.identity, user_id, enabled=False)
+    async with opened.database.session() as session:
+        await users.update_user(opened.identity, session, user_id, enabled=False)
     return _changed(opened, user_id)
 
 
