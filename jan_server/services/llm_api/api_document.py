@@ -78,7 +78,7 @@ PATH_PARAMETERS: Mapping[str, dict[str, Any]] = {
     "provider_model_id": _id("pmdl", "a model of a provider"),
     "route_public_id": _id("rte", "a route of models"),
     "key_id": _uuid("an API key"),
-    "flag_id": _uuid("a feature flag"),
+    "flag_id": {"description": "The id of a feature flag; deleting one that does not exist is no error."},
     "group_id": _uuid("a group in the identity server"),
     "user_id": _uuid("a user in the identity server"),
     "template_id": {"description": "The `id` or the `public_id` of a prompt template."},
