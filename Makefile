@@ -6,7 +6,7 @@ JAN := $(BIN)/jan
 HOME_DIR := $(if $(JAN_HOME),$(JAN_HOME),$(HOME)/.jan)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quickstart up-full down down-clean schemathesis lint fmt bench
+.PHONY: help run test test-keycloak quickstart up-full down down-clean schemathesis lint fmt bench
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -24,6 +24,9 @@ run: $(BIN)/jan ## Install, configure if needed, and start the stack
 
 test: $(VENV)/.dev ## Run the test suite
 	$(BIN)/pytest -n 2 --dist loadfile
+
+test-keycloak: $(VENV)/.dev ## Run the identity tests against a real Keycloak, fetched once with Maven
+	$(BIN)/python -m tests.keycloak
 
 quickstart: $(BIN)/jan ## Ask a few questions and write the configuration
 	$(JAN) quickstart

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from starlette.requests import Request
 from starlette.responses import Response
 
+from jan_server.authentication.outages import identity_unavailable
 from jan_server.http.errors import (
     ApiError,
     conflict,
@@ -21,7 +22,6 @@ from jan_server.http.errors import (
     not_found,
     request_id_of,
     unauthorized,
-    unavailable,
 )
 from jan_server.services.llm_api.identity_server import IdentityRefused, IdentityUnavailable
 from jan_server.services.llm_api.refusals import Conflict, Forbidden, Missing, Refusal
@@ -52,7 +52,7 @@ def from_refusal(failure: Refusal) -> ApiError:
 def from_unavailable(failure: IdentityUnavailable) -> ApiError:
     """An identity server that does not answer: 503, with its address kept to the log."""
     logger.warning("%s", failure)
-    return unavailable("the identity server cannot be reached; try again shortly")
+    return identity_unavailable()
 
 
 def from_refused(failure: IdentityRefused) -> ApiError:
@@ -69,7 +69,9 @@ def install_failures(app: FastAPI) -> None:
 
         app.add_exception_handler(failure_type, handle)
 
+    # As SQLAlchemy raises it, and as the driver does where it is used directly.
     app.add_exception_handler(IntegrityError, _removed_caller)
+    app.add_exception_handler(ForeignKeyViolation, _removed_caller)
     answer(Refusal, from_refusal)
     answer(IdentityUnavailable, from_unavailable)
     answer(IdentityRefused, from_refused)
@@ -78,9 +80,9 @@ def install_failures(app: FastAPI) -> None:
 async def _removed_caller(request: Request, failure: Exception) -> Response:
     """401 for a caller whose row is gone: another process removed the user a short while ago."""
     state = request.scope["state"]
-    assert isinstance(failure, IntegrityError)
-    if isinstance(failure.orig, ForeignKeyViolation) and "user_id" in state:
-        missing = _MISSING_USER.search(failure.orig.diag.message_detail or "")
+    cause = failure.orig if isinstance(failure, IntegrityError) else failure
+    if isinstance(cause, ForeignKeyViolation) and "user_id" in state:
+        missing = _MISSING_USER.search(cause.diag.message_detail or "")
         if missing is not None and int(missing[1]) == state["user_id"]:
             principal = state["principal"]
             resources(request).users.forget(principal.issuer, principal.subject)
