@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tests.builtin_model import give_builtin_model
 from tests.doubles.openai_upstream import Answer, OpenAIUpstream
+from tests.identity.server import given_keycloak, settings_for_tests
 from tests.running_stack import StackHome, make_home, stop
 
 SCRIPTED_MODEL = "scripted-model"
@@ -47,10 +48,28 @@ async def platform(tmp_path_factory: pytest.TempPathFactory, home_template: Path
             JAN_RATE_LIMITS_ENABLED="false",
         )
         give_builtin_model(stack.home)
+        use_given_keycloak(stack)
         done = stack.jan("up", "-d")
         assert done.returncode == 0, f"{done.stdout}{done.stderr}\n{stack.logs()}"
         yield Platform(stack, upstream)
         stop(stack)
+
+
+def use_given_keycloak(stack: StackHome) -> None:
+    """Take the Keycloak of JAN_TEST_KEYCLOAK_URL for the platform's issuer, if such is named."""
+    keycloak = given_keycloak(lambda url: settings_for_tests())
+    if keycloak is None:
+        return
+    # A realm of other tests has other secrets and another administrator.
+    keycloak.master_admin().delete_realm("jan")
+    stack.environment.update(
+        JAN_IDENTITY_MODE="keycloak",
+        KEYCLOAK_BASE_URL=keycloak.url,
+        KEYCLOAK_PUBLIC_URL=keycloak.url,
+        KEYCLOAK_ADMIN=keycloak.master_user,
+        KEYCLOAK_ADMIN_PASSWORD=keycloak.master_password,
+    )
+    stack.must("identity", "setup")
 
 
 @pytest.fixture(autouse=True)

@@ -35,8 +35,16 @@ GROUPS = (
                          "auth_credentials", "admin_users", "admin_groups", "api_keys", "feature_flags")
         ],
     ),
-    ("the platform as clients meet it", ["tests/end_to_end/test_openai_client.py",
-                                         "tests/end_to_end/test_forged_identity.py"]),
+    (
+        "tokens and keys at the gateway",
+        [
+            f"tests/services/llm_api/through_gateway/test_{name}.py"
+            for name in ("access", "auth", "api_keys", "ownership", "users")
+        ],
+    ),
+    ("the platform as clients meet it", [
+        f"tests/end_to_end/test_{name}.py" for name in ("client_tour", "openai_client", "forged_identity")
+    ]),
 )  # fmt: skip
 START_SECONDS = 500
 UNAVAILABLE = 77

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 import httpx
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from jan_server.gateway.app import create_app as create_gateway
 from jan_server.http.context import ServiceContext
@@ -23,6 +24,7 @@ from jan_server.identity.app import create_app as create_identity
 from jan_server.services.llm_api.app import create_app as create_llm_api
 from jan_server.settings.tree import Settings, plain
 from tests.doubles.openai_upstream import OpenAIUpstream
+from tests.identity.server import given_keycloak
 from tests.services.llm_api.conftest import UPSTREAM_KEY, bearer, settings_for
 from tests.services.llm_api.platform import TRUST, free_socket, listening
 
@@ -135,27 +137,36 @@ class WholeStack:
 async def whole_stack(
     home: Path, database_url: str, client: aiohttp.ClientSession
 ) -> AsyncIterator[WholeStack]:
-    """Run a stack on a migrated database."""
+    """Run a stack on a migrated database; its issuer is the embedded one, or a Keycloak that was named."""
     bound = free_socket()
     identity_url = f"http://127.0.0.1:{bound.getsockname()[1]}"
     async with (
         OpenAIUpstream(models=["scripted-model"], api_key=UPSTREAM_KEY) as upstream,
         OpenAIUpstream(models=[], api_key=UPSTREAM_KEY) as painter,
     ):
-        context = ServiceContext(settings(identity_url, upstream, painter), home, database_url, client)
-        identity, llm_api = create_identity(context), create_llm_api(context)
+        chosen = settings(identity_url, upstream, painter)
+        keycloak = given_keycloak(lambda url: settings(url, upstream, painter, mode="keycloak"))
+        if keycloak is not None:
+            chosen = keycloak.settings
+        context = ServiceContext(chosen, home, database_url, client)
+        llm_api = create_llm_api(context)
         assert isinstance(llm_api, FastAPI)
+        apps: dict[str, ASGIApp] = {"llm-api": llm_api}
+        if keycloak is None:
+            apps["identity"] = create_identity(context)
         async with (
-            listening(identity, bound),
+            listening(apps["identity"], bound) if keycloak is None else nullcontext(),
             llm_api.router.lifespan_context(llm_api),
-            listening(create_gateway(context, {"identity": identity, "llm-api": llm_api})) as gateway,
+            listening(create_gateway(context, apps)) as gateway,
             httpx.AsyncClient(base_url=gateway, timeout=20, verify=TRUST) as caller,
         ):
             await llm_api.state.resources.serving.sync.sync_providers()
             yield WholeStack(gateway, llm_api, upstream, painter, Visitor(caller, []))
 
 
-def settings(identity_url: str, upstream: OpenAIUpstream, painter: OpenAIUpstream) -> Settings:
+def settings(
+    identity_url: str, upstream: OpenAIUpstream, painter: OpenAIUpstream, *, mode: str = "embedded"
+) -> Settings:
     """The settings of the stack: nothing is counted, everything is switched on."""
     tree = plain(
         settings_for(
@@ -165,7 +176,7 @@ def settings(identity_url: str, upstream: OpenAIUpstream, painter: OpenAIUpstrea
             conversations={"public_reads_per_minute": 0},
         )
     )
-    tree["identity"]["application_admin_password"] = ADMIN_PASSWORD
+    tree["identity"] |= {"application_admin_password": ADMIN_PASSWORD, "mode": mode}
     tree["infrastructure"]["gateway"]["rate_limits_enabled"] = False
     tree["inference"] |= {
         "remote": {"url": upstream.url, "api_key": UPSTREAM_KEY},
