@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+import orjson
+
 from jan_server.services.llm_api.chat_request import History
 from jan_server.services.llm_api.media_client import is_media_id
 from jan_server.services.llm_api.message_content import text_of
@@ -45,16 +47,52 @@ class HistoryItem(Protocol):
 
 
 _SPOKEN = frozenset({"system", "developer", "user", "assistant", "critic", "discriminator", "unknown"})
+_CALLS = frozenset({"function_call", "custom_tool_call"})
+_RESULTS = frozenset({"function_call_output", "custom_tool_call_output"})
 
 
 def messages_of(items: Iterable[HistoryItem]) -> list[Message]:
-    """Stored items as chat messages; items that are no part of the talk are left out."""
-    return [message for item in items if (message := _message(item)) is not None]
+    """Stored items as chat messages; items that are no part of the talk are left out.
+
+    Calls that are items of their own become part of the assistant's turn that they follow, so that
+    calls side by side are one turn.
+    """
+    messages: list[Message] = []
+    asked: set[str] = set()
+    for item in items:
+        if (call := _call(item)) is not None:
+            # A call may be told twice: within the assistant's message, and as an item.
+            if call["id"] not in asked:
+                _add_call(messages, call)
+        elif (message := _message(item)) is not None:
+            messages.append(message)
+        asked.update(_call_ids(messages[-1:]))
+    return messages
+
+
+def _call(item: HistoryItem) -> dict[str, Any] | None:
+    """The call that an item stands for, in OpenAI's shape; None for every other item."""
+    if item.type not in _CALLS or not item.call_id or not (name := item.details.get("name")):
+        return None
+    details = item.details
+    arguments = details.get("arguments") or "{}"
+    if item.type == "custom_tool_call":
+        # Models are told of it as a function: most of them know no other tools.
+        arguments = orjson.dumps({"input": details.get("input") or ""}).decode()
+    return {"id": item.call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def _add_call(messages: list[Message], call: Mapping[str, Any]) -> None:
+    last = messages.pop() if messages and messages[-1]["role"] == "assistant" else None
+    turn = last or {"role": "assistant", "content": None}
+    messages.append({**turn, "tool_calls": [*turn.get("tool_calls", ()), call]})
 
 
 def _message(item: HistoryItem) -> Message | None:
     if item.type == "mcp_call":
         return _call_result(item)
+    if item.type in _RESULTS:
+        return {"role": "tool", "tool_call_id": item.call_id or "", "content": _output(item)}
     if item.type != "message":
         return None
     if item.role == "tool":
@@ -82,6 +120,14 @@ def _call_result(item: HistoryItem) -> Message | None:
     return None
 
 
+def _output(item: HistoryItem) -> str:
+    """What a tool gave back, as text: that is all that a chat's tool message holds."""
+    output = item.details.get("output")
+    if output is None:
+        return item.text
+    return orjson.dumps(output).decode() if isinstance(output, Mapping) else text_of(output)
+
+
 def _content(blocks: Sequence[Mapping[str, Any]]) -> str | list[dict[str, Any]]:
     parts = [part for block in blocks if (part := _part(block)) is not None]
     if all(part["type"] == "text" for part in parts):
@@ -101,9 +147,14 @@ def _part(block: Mapping[str, Any]) -> dict[str, Any] | None:
         if value.get("detail"):
             image["detail"] = value["detail"]
         return {"type": "image_url", "image_url": image}
+    if kind == "file" and isinstance(value, Mapping) and not value.keys() & {"file_id", "file_data"}:
+        # A chat's files have no address, so the model is told of it.
+        value = value.get("file_url")
     if kind in ("input_audio", "file") and isinstance(value, Mapping):
         return {"type": kind, kind: dict(value)}
-    text = block.get("text") if kind in ("text", "output_text") else value
+    text = block.get("text") if kind == "text" else value
+    if kind == "output_text" and isinstance(value, Mapping):
+        text = value.get("text")
     return {"type": "text", "text": text} if isinstance(text, str) and text else None
 
 
