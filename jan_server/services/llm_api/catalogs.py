@@ -128,10 +128,15 @@ def is_visible(catalog: ModelCatalog, principal: Principal) -> bool:
     """Whether the caller's flags let it see this entry; administrators see all."""
     if principal.is_admin:
         return True
-    flags = {flag.lower() for flag in principal.feature_flags}
-    if catalog.experimental and EXPERIMENTAL_FLAG not in flags:
-        return False
-    return not catalog.requires_feature_flag or catalog.requires_feature_flag.lower() in flags
+    return required_flags(catalog) <= {flag.lower() for flag in principal.feature_flags}
+
+
+def required_flags(catalog: ModelCatalog) -> frozenset[str]:
+    """The feature flags, in small letters, without which nobody sees the models of an entry."""
+    flags = {EXPERIMENTAL_FLAG} if catalog.experimental else set()
+    if catalog.requires_feature_flag:
+        flags.add(catalog.requires_feature_flag.lower())
+    return frozenset(flags)
 
 
 def describe_catalog(catalog: ModelCatalog, listed: ListedModel) -> None:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import orjson
 
+from jan_server.authentication.principal import Principal
 from jan_server.http.errors import ApiError, unavailable
 from jan_server.http.sse import DONE_FRAME
 from jan_server.inference import upstream_errors
@@ -213,7 +214,7 @@ class Chat:
             request: The checked request.
             user_id: The key of the caller's row.
             raw: The request's body as it came; its length bounds the number of tokens.
-            caller: On whose behalf the media of messages are read.
+            caller: Who asks, and on whose behalf the media of messages are read.
             key_id: The API key of the caller; empty for a token.
             request_id: By which the call is found again.
 
@@ -228,7 +229,7 @@ class Chat:
             exchange = await self._writer.begin(user_id, request, request.conversation, key_id=key_id)
             request.messages = exchange.messages()
         has_history = request.messages is not own
-        model = await self._choose(request)
+        model = await self.choose(request, caller.principal)
         self._check_user_message(own, raw)
         make = partial(
             self._call,
@@ -318,8 +319,16 @@ class Chat:
         key = self._cache.key(wish, user_id, model.key, body)
         return key, self._cache.find(key, wish)
 
-    async def _choose(self, request: ChatRequest) -> OfferedModel:
-        model = self._registry.table.find(request.model) or await self._sync.find_late(request.model)
+    async def choose(self, request: ChatRequest, principal: Principal) -> OfferedModel:
+        """The model that a request gets.
+
+        Raises:
+            Missing: There is none of this name, or none that the caller may see.
+            ApiError: 503 when its provider cannot be used.
+        """
+        model = self._registry.table.seen_by(principal).find(request.model)
+        if model is None:
+            model = await self._sync.find_late(request.model, principal)
         if request.instruct:
             model = self._registry.table.instruct_partner(model) or model
         if model.problem:

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from jan_server.authentication.principal import Principal
 from jan_server.http.errors import unavailable
 from jan_server.services.llm_api.image_requests import EDIT, ImageRequest
 from jan_server.services.llm_api.model_registry import ActiveProvider, ModelRegistry
 from jan_server.services.llm_api.models import OfferedModel
 from jan_server.services.llm_api.refusals import Invalid, Missing
+from jan_server.services.llm_api.sync import unknown_model
 
 IMAGE = "image"
 """The category of providers of pictures."""
@@ -37,7 +39,11 @@ class ImageModel:
 
 
 def choose_image_model(
-    registry: ModelRegistry, request: ImageRequest, default_model: str, chosen: OfferedModel | None = None
+    registry: ModelRegistry,
+    request: ImageRequest,
+    default_model: str,
+    principal: Principal,
+    chosen: OfferedModel | None = None,
 ) -> ImageModel | None:
     """The model that makes the picture; None when the request names a provider that is not in use.
 
@@ -45,13 +51,15 @@ def choose_image_model(
         registry: Knows models and providers.
         request: The checked request.
         default_model: What is asked for where the request names no model.
+        principal: Who asks.
         chosen: The model that a route chose, if one did.
 
     Raises:
         Invalid: The provider makes no pictures, or several are the usual one.
-        Missing: There is none.
+        Missing: There is none, or the caller lacks a flag for the model.
         ApiError: 503 when the provider cannot be used.
     """
+    seen = registry.table.seen_by(principal)
     if request.provider_id:
         active = next((one for one in registry.providers if one.row.public_id == request.provider_id), None)
         if active is None:
@@ -62,13 +70,18 @@ def choose_image_model(
                 param="provider_id",
                 code=request.code("validation-error"),
             )
-        return _of_provider(registry, active, request.model or default_model)
-    if request.model and (known := chosen or registry.table.find(request.model)) is not None:
+        found = _of_provider(registry, active, request.model or default_model)
+        if request.model and found.model.key and found.model.key not in seen.by_key:
+            raise unknown_model(request.model)
+        return found
+    if request.model and (known := chosen or seen.find(request.model)) is not None:
         if known.problem:
             raise unavailable(known.problem)
         active = next((one for one in registry.providers if one.row.public_id == known.provider.id), None)
         path = active.row.details.get(EDIT_PATH, "") if active else ""
         return ImageModel(known, own=known.provider_category == IMAGE, edit_path=path)
+    if request.model and registry.table.find(request.model) is not None:
+        raise unknown_model(request.model)
     return _of_provider(registry, _usual(registry, request), request.model or default_model)
 
 

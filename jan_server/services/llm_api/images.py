@@ -124,7 +124,9 @@ class Images:
         if request.conversation_id:
             async with self._database.session() as session:
                 await find_conversation(session, origin.user_id, request.conversation_id)
-        chosen = choose_image_model(self._registry, request, self._options.default_model, model)
+        chosen = choose_image_model(
+            self._registry, request, self._options.default_model, origin.principal, model
+        )
         if chosen is None:
             raise await self._unusable(request)
         wanted = self._wanted(request, chosen)

@@ -18,6 +18,7 @@ from sqlmodel import col, select
 from jan_server.database.engine import Database
 from jan_server.inference.provider import ConcurrencyLimit, Endpoint, Timeouts
 from jan_server.inference.provider import Provider as UpstreamProvider
+from jan_server.services.llm_api.catalogs import required_flags
 from jan_server.services.llm_api.models import ModelTable, OfferedModel, RouteDescription, price_of
 from jan_server.services.llm_api.notices import hearing
 from jan_server.services.llm_api.prices import pricing_of
@@ -207,6 +208,7 @@ def _offered(model: ProviderModel, catalog: ModelCatalog | None, provider: Activ
         defaults=_defaults(catalog.supported_parameters if catalog else {})
         | (model.default_parameters or {}),
         instruct_key=model.instruct_model_id,
+        required_flags=required_flags(catalog) if catalog else frozenset(),
         problem=provider.problem,
     )
 

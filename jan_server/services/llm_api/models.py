@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from jan_server.authentication.principal import Principal
 from jan_server.inference.provider import Provider
 
 JAN_KIND = "jan"
@@ -38,6 +39,8 @@ class OfferedModel:
         instruct_key: The key of the model that answers when thinking is switched off.
         problem: Why it cannot be called although it is offered; empty when it can.
         pricing: Its stored prices, as units and millionths of a dollar.
+        required_flags: The feature flags, in small letters, without which nobody sees or calls it by its
+            own name; a route to it is open to all.
         route: The route that this entry stands for in the list of models; None for a model.
         asked: The entry of the route by whose name it is asked for; None where its own id was sent.
     """
@@ -58,6 +61,7 @@ class OfferedModel:
     instruct_key: int | None = None
     problem: str = ""
     pricing: tuple[tuple[str, int], ...] = ()
+    required_flags: frozenset[str] = frozenset()
     route: Route | None = None
     asked: OfferedModel | None = None
 
@@ -113,9 +117,16 @@ class ModelTable:
     Args:
         models: The models as providers offer them.
         routes: The active routes; a route wins over a model of the same name.
+        routed: What stands for routes whose models are found already.
     """
 
-    def __init__(self, models: Iterable[OfferedModel] = (), routes: Iterable[RouteDescription] = ()) -> None:
+    def __init__(
+        self,
+        models: Iterable[OfferedModel] = (),
+        routes: Iterable[RouteDescription] = (),
+        *,
+        routed: Sequence[OfferedModel] = (),
+    ) -> None:
         offered = sorted(models, key=_place)
         self.by_id: dict[str, OfferedModel] = {}
         self.by_key: dict[int, OfferedModel] = {}
@@ -127,7 +138,10 @@ class ModelTable:
         # The provider's own ids work as well, where no public id says otherwise: OpenAI's
         # clients ask for `gpt-4o`, not for `openai/gpt-4o`.
         by_name = {**by_provider_id, **self.by_id}
-        routed = [_route_entry(_resolved(route, by_name, offered)) for route in routes]
+        routed = [*routed, *(_route_entry(_resolved(route, by_name, offered)) for route in routes)]
+        self._routed = routed
+        self._flags = frozenset[str]().union(*(model.required_flags for model in offered))
+        self._parts: dict[frozenset[str], ModelTable] = {}
         self._known = {**by_name, **{entry.id: entry for entry in routed}}
         merged = [model for model in offered if self.by_id[model.id] is model]
         if routed:
@@ -136,6 +150,17 @@ class ModelTable:
         self.first_id = next((model.id for model in merged if model.provider_category == LLM), "")
         self.listing = model_list(merged) if merged else None
         self.detailed_listing = model_list(offered, with_provider=True) if offered else None
+
+    def seen_by(self, principal: Principal) -> ModelTable:
+        """The models that a caller's feature flags let it see and call; administrators see all."""
+        if not self._flags or principal.is_admin:
+            return self
+        held = self._flags.intersection(flag.lower() for flag in principal.feature_flags)
+        part = self._parts.get(held)
+        if part is None:
+            seen = (model for model in self.by_key.values() if model.required_flags <= held)
+            part = self._parts[held] = ModelTable(seen, routed=self._routed)
+        return part
 
     def find(self, model_id: str) -> OfferedModel | None:
         """The model that answers for an id; None when there is none."""

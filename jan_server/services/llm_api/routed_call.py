@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from jan_server.authentication.principal import Principal
 from jan_server.http.errors import unavailable
 from jan_server.inference.answer_stream import AnswerStream
 from jan_server.inference.client import UpstreamClient
@@ -39,15 +40,20 @@ class CallOrigin:
 
     Attributes:
         user_id: The key of the caller's row.
-        key_id: The API key of the caller; empty for a token.
+        principal: The caller.
         request_id: By which the call is found again.
         attempts: The calls so far for the same request, where several models may answer it.
     """
 
     user_id: int
-    key_id: str = ""
+    principal: Principal
     request_id: str = ""
     attempts: list[MeteredCall] | None = None
+
+    @property
+    def key_id(self) -> str:
+        """The API key of the caller; empty for a token."""
+        return self.principal.key_id
 
 
 @dataclass(slots=True)
@@ -129,7 +135,9 @@ class ModelCalls:
             ApiError: 503 when its provider cannot be used.
             UpstreamError: It did not answer, nor did any that the route falls back on.
         """
-        model = self._registry.table.find(model_id) or await self._sync.find_late(model_id)
+        model = self._registry.table.seen_by(origin.principal).find(model_id)
+        if model is None:
+            model = await self._sync.find_late(model_id, origin.principal)
         if model.route is None:
             if model.problem:
                 raise unavailable(model.problem)

@@ -19,6 +19,7 @@ from sqlalchemy import text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from jan_server.authentication.principal import Principal
 from jan_server.database.engine import Database
 from jan_server.http.errors import ApiError
 from jan_server.inference.client import UpstreamClient
@@ -148,15 +149,15 @@ class ModelSync:
             pass
         return True
 
-    async def find_late(self, model_id: str) -> OfferedModel:
+    async def find_late(self, model_id: str, principal: Principal) -> OfferedModel:
         """A model that is not known yet, for which providers may have to be asked first.
 
         Raises:
-            Missing: No provider offers it.
+            Missing: No provider offers it, or only to those who hold a flag that the caller lacks.
         """
-        model = self._registry.table.find(model_id)
+        model = self._registry.table.seen_by(principal).find(model_id)
         if model is None and await self.catch_up():
-            model = self._registry.table.find(model_id)
+            model = self._registry.table.seen_by(principal).find(model_id)
         if model is None:
             raise unknown_model(model_id)
         return model

@@ -95,12 +95,11 @@ async def create_message(request: Request) -> Response:
 async def count_tokens(request: Request) -> Response:
     """Estimate the tokens that a message request would have."""
     take_key(request.scope)
-    await current_user(request)
+    user = await current_user(request)
     _, body = await _read(request)
     chat_request = parse_chat_request(countable_body(body))
     serving = resources(request).serving
-    if serving.registry.table.find(chat_request.model) is None:
-        await serving.sync.find_late(chat_request.model)
+    await serving.sync.find_late(chat_request.model, user.principal)
     tokens = context_window.tools_tokens(chat_request.body.get("tools"))
     tokens += sum(map(context_window.message_tokens, chat_request.messages))
     return Response(orjson.dumps({"input_tokens": tokens}), media_type="application/json")

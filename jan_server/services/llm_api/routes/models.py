@@ -93,7 +93,7 @@ async def list_models(request: Request) -> Response:
     if speaks_anthropic(request):
         return await _list_for_anthropic(request)
     caller = await current_user(request)
-    table = await _models(request)
+    table = await _models(request, caller)
     detailed = _wants_provider_data(request)
     listing = table.detailed_listing if detailed else table.listing
     if resources(request).serving.limits.restricts_models(caller.id, caller.principal.key_id):
@@ -108,7 +108,7 @@ async def list_models(request: Request) -> Response:
 async def _list_for_anthropic(request: Request) -> Response:
     take_key(request.scope)
     caller = await current_user(request)
-    models = _allowed(request, caller, (await _models(request)).merged)
+    models = _allowed(request, caller, (await _models(request, caller)).merged)
     return OrjsonResponse(model_page(models, request.query_params))
 
 
@@ -118,11 +118,11 @@ def _allowed(request: Request, caller: CurrentUser, models: Iterable[OfferedMode
     return [model for model in models if limits.allows(caller.id, caller.principal.key_id, model)]
 
 
-async def _models(request: Request) -> ModelTable:
+async def _models(request: Request, caller: CurrentUser) -> ModelTable:
     serving = resources(request).serving
     if not serving.registry.table.first_id:
         await serving.sync.catch_up()
-    return serving.registry.table
+    return serving.registry.table.seen_by(caller.principal)
 
 
 def _wants_provider_data(request: Request) -> bool:
@@ -176,7 +176,7 @@ async def retrieve_model(request: Request, model_id: ModelId, caller: CallerUser
 
 async def _find(request: Request, caller: CurrentUser, model_id: str) -> OfferedModel:
     """One model that the caller may call; Missing for any other, as the list does not show it."""
-    model = await resources(request).serving.sync.find_late(model_id)
+    model = await resources(request).serving.sync.find_late(model_id, caller.principal)
     if not _allowed(request, caller, [model]):
         raise unknown_model(model_id)
     return model

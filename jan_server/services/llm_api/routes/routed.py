@@ -43,7 +43,7 @@ async def origin_of(request: Request) -> CallOrigin:
         ApiError: 401 without a valid credential.
     """
     user = await current_user(request)
-    return CallOrigin(user.id, user.principal.key_id, request.scope["state"].get("request_id", ""))
+    return CallOrigin(user.id, user.principal, request.scope["state"].get("request_id", ""))
 
 
 async def json_body(request: Request) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from jan_server.services.llm_api.user_settings import (
     read_settings,
     update_settings,
 )
+from jan_server.services.llm_api.users import CurrentUser
 
 router = APIRouter(prefix="/v1/users/me/settings", tags=["user settings"], responses=errors(401))
 
@@ -40,7 +41,7 @@ async def read(opened: Open, caller: CallerUser) -> Response:
     """Complete, with defaults for what the caller never chose."""
     async with opened.database.session() as session:
         settings = await read_settings(session, caller.id)
-    return _answer(opened, settings)
+    return _answer(opened, caller, settings)
 
 
 @router.patch(
@@ -60,7 +61,7 @@ async def change(
         settings = await update_settings(session, caller.id, settings_changes(body))
     if opened.serving.prompts is not None:
         opened.serving.prompts.profiles.forget(caller.id)
-    return _answer(opened, settings)
+    return _answer(opened, caller, settings)
 
 
 @router.get("/preferences", summary="Read the caller's preferences", response_model=PreferencesObject)
@@ -68,7 +69,7 @@ async def read_preferences(opened: Open, caller: CallerUser) -> Response:
     """The preferences alone."""
     async with opened.database.session() as session:
         settings = await read_settings(session, caller.id)
-    return _preferences_answer(opened, settings)
+    return _preferences_answer(opened, caller, settings)
 
 
 @router.patch(
@@ -86,18 +87,18 @@ async def change_preferences(request: Request, opened: Open, caller: CallerUser)
     body = parsed(PreferencesChanges, given)
     async with opened.database.session() as session:
         settings = await update_settings(session, caller.id, SettingsChanges(preferences=body.preferences))
-    return _preferences_answer(opened, settings)
+    return _preferences_answer(opened, caller, settings)
 
 
-def _answer(opened: Resources, settings: UserSettings) -> Response:
+def _answer(opened: Resources, caller: CurrentUser, settings: UserSettings) -> Response:
     images = opened.settings.services.llm_api.images
     makes_images = images.enabled and any(
         active.row.default_provider_image_generate for active in opened.serving.registry.providers
     )
-    first_model = opened.serving.registry.table.first_id
+    first_model = opened.serving.registry.table.seen_by(caller.principal).first_id
     return OrjsonResponse(settings_members(settings, first_model=first_model, makes_images=makes_images))
 
 
-def _preferences_answer(opened: Resources, settings: UserSettings) -> Response:
-    first_model = opened.serving.registry.table.first_id
+def _preferences_answer(opened: Resources, caller: CurrentUser, settings: UserSettings) -> Response:
+    first_model = opened.serving.registry.table.seen_by(caller.principal).first_id
     return OrjsonResponse({"preferences": filled_preferences(settings, first_model)})

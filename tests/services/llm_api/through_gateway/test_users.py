@@ -131,6 +131,13 @@ async def test_a_flag_is_defined_and_carried_by_a_group(root: Visitor) -> None:
     await root.delete(f"{FLAGS}/{flag['id']}", status=204)
 
 
+async def key_of_member(root: Visitor, group_id: str) -> Visitor:
+    """The key of somebody who was in a group before; of others' keys the old rights hold for a while."""
+    user_id, email = await new_user(root)
+    await root.post(f"{USERS}/{user_id}/groups/{group_id}")
+    return root.with_key(await root.with_token(await root.log_in(email)).key())
+
+
 async def test_a_flag_of_a_group_opens_experimental_models_to_its_members(root: Visitor) -> None:
     """From the group's attribute into the next token, and from there to the model."""
     entry = f"/v1/admin/models/catalogs/{MODEL}"
@@ -148,6 +155,14 @@ async def test_a_flag_of_a_group_opens_experimental_models_to_its_members(root: 
         after = root.with_token(token)
         assert (await after.get(f"/v1/models/catalogs/{MODEL}"))["experimental"] is True
         await before.get(f"/v1/models/catalogs/{MODEL}", status=404)
+        body = {"model": MODEL, "messages": [{"role": "user", "content": "Hello"}]}
+        for caller in (after, await key_of_member(root, group_id), root):
+            assert MODEL in [model["id"] for model in (await caller.get("/v1/models"))["data"]]
+            await caller.post("/v1/chat/completions", body)
+        for path in ("/v1/models", f"/v1/models/{MODEL}"):
+            await before.get(path, status=404)
+        refused = await before.post("/v1/chat/completions", body, status=404)
+        assert refused["error"]["code"] == "model_not_found"
     finally:
         await root.patch(entry, {"experimental": False})
 
