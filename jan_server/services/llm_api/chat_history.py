@@ -145,17 +145,23 @@ def _part(block: Mapping[str, Any]) -> dict[str, Any] | None:
             return None
         image = {"url": url}
         if value.get("detail"):
-            image["detail"] = value["detail"]
+            # A chat's images know no more of it than `high`.
+            image["detail"] = "high" if value["detail"] == "original" else value["detail"]
         return {"type": "image_url", "image_url": image}
-    if kind == "file" and isinstance(value, Mapping) and not value.keys() & {"file_id", "file_data"}:
-        # A chat's files have no address, so the model is told of it.
-        value = value.get("file_url")
     if kind in ("input_audio", "file") and isinstance(value, Mapping):
-        return {"type": kind, kind: dict(value)}
+        return _file_part(kind, value)
     text = block.get("text") if kind == "text" else value
     if kind == "output_text" and isinstance(value, Mapping):
         text = value.get("text")
     return {"type": "text", "text": text} if isinstance(text, str) and text else None
+
+
+def _file_part(kind: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    file = {name: given for name, given in value.items() if name not in ("file_url", "detail")}
+    if "file_url" in value and not file.keys() & {"file_id", "file_data"}:
+        # A chat's files have no address, so the model is told of it.
+        return {"type": "text", "text": value["file_url"]}
+    return {"type": kind, kind: file}
 
 
 def with_history(stored: Sequence[Message], messages: list[Message], history: History) -> list[Message]:

@@ -2,7 +2,7 @@
 
 A stored block has its text, or its object, under a member that is named like its type; only
 `text` is itself. Callers may write the shorter forms of OpenAI's API, with the members beside
-`type`.
+`type`; its `input_image` and `input_file` are stored as `image` and `file`.
 
 Source: contract/llm-api.md, section 12.7.
 """
@@ -23,9 +23,12 @@ MAXIMUM_SHORT_TEXT = 50_000
 MAXIMUM_ANNOTATIONS = 100
 MAXIMUM_FILE_BYTES = 512 * 1024 * 1024
 
-ANNOTATIONS = frozenset({"file_citation", "url_citation", "file_path", "quote", "highlight"})
+ANNOTATIONS = frozenset(
+    {"file_citation", "url_citation", "container_file_citation", "file_path", "quote", "highlight"}
+)
 AUDIO_FORMATS = ("mp3", "wav", "opus", "flac", "pcm16")
-IMAGE_DETAILS = ("low", "high", "auto")
+FILE_SOURCES = ("file_id", "file_data", "file_url")
+IMAGE_DETAILS = ("low", "high", "auto", "original")
 IMAGE_SCHEMES = ("http:", "https:", "data:", "file:")
 
 _SPOKEN = ("text", "input_text", "output_text", "tool_result", "mcp_call", "refusal")
@@ -153,22 +156,34 @@ def _parse_output_text(block: Block, kind: str, path: str) -> dict[str, Any]:
 def _parse_image(block: Block, kind: str, path: str) -> dict[str, Any]:
     given = block.get(kind)
     source = {"url": given} if isinstance(given, str) else given if isinstance(given, dict) else block
-    image = _texts(source, ("url", "file_id", "detail"), path)
-    if ("url" in image) == ("file_id" in image):
-        raise Invalid(f"{path} must have exactly one of url and file_id", param=path)
-    url = image.get("url")
+    return {kind: _image(source, path, "url")}
+
+
+def _parse_input_image(block: Block, kind: str, path: str) -> dict[str, Any]:
+    image = _image(block, path, "image_url")
+    if "image_url" in image:
+        image["url"] = image.pop("image_url")
+    return {"type": "image", "image": image}
+
+
+def _image(source: Block, path: str, address: str) -> dict[str, str]:
+    """An image by its id or by its URL, which stands under the member `address`."""
+    image = _texts(source, (address, "file_id", "detail"), path)
+    if (address in image) == ("file_id" in image):
+        raise Invalid(f"{path} must have exactly one of {address} and file_id", param=path)
+    url = image.get(address)
     if url is not None and not url.lower().startswith(IMAGE_SCHEMES) and not is_media_id(url):
-        where = f"{path}.url"
+        where = f"{path}.{address}"
         raise Invalid(f"{where} must be an http, https, data or file URL, or a media id", param=where)
     _one_of(image, "detail", IMAGE_DETAILS, path)
-    return {kind: image}
+    return image
 
 
 def _parse_file(block: Block, kind: str, path: str) -> dict[str, Any]:
     source = _object(block, kind)
-    file: dict[str, Any] = _texts(source, ("file_id", "filename", "name", "mime_type"), path)
-    if "file_id" not in file:
-        raise Invalid(f"{path}.file_id is required", param=f"{path}.file_id")
+    file: dict[str, Any] = _texts(source, (*FILE_SOURCES, "filename", "name", "mime_type", "detail"), path)
+    if not file.keys() & set(FILE_SOURCES):
+        raise Invalid(f"{path} must have one of {', '.join(FILE_SOURCES)}", param=f"{path}.file_id")
     size = source.get("size")
     if size is not None:
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= MAXIMUM_FILE_BYTES:
@@ -177,6 +192,10 @@ def _parse_file(block: Block, kind: str, path: str) -> dict[str, Any]:
             )
         file["size"] = size
     return {kind: file}
+
+
+def _parse_input_file(block: Block, kind: str, path: str) -> dict[str, Any]:
+    return {"type": "file", **_parse_file(block, "file", path)}
 
 
 def _parse_audio(block: Block, kind: str, path: str) -> dict[str, Any]:
@@ -202,10 +221,13 @@ _PARSERS: dict[str, Callable[[Block, str, str], dict[str, Any]]] = {
     "text": _parse_text,
     "input_text": _parse_text,
     "reasoning_text": _parse_text,
+    "summary_text": _parse_text,
     "tool_result": _parse_text,
     "output_text": _parse_output_text,
     "image": _parse_image,
+    "input_image": _parse_input_image,
     "file": _parse_file,
+    "input_file": _parse_input_file,
     "audio": _parse_audio,
     "input_audio": _parse_audio,
     "refusal": _parse_short_text,

@@ -30,7 +30,7 @@ from jan_server.services.llm_api.schemas.conversation import (
     conversation_members,
 )
 from jan_server.services.llm_api.schemas.error import errors
-from jan_server.services.llm_api.schemas.item import new_items
+from jan_server.services.llm_api.schemas.new_item import new_items
 
 router = APIRouter(prefix="/v1/conversations", tags=["conversations"], responses=errors(400, 401))
 

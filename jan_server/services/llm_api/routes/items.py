@@ -32,11 +32,10 @@ from jan_server.services.llm_api.schemas.item import (
     CallOutcome,
     ItemList,
     ItemObject,
-    NewItems,
     item_list,
     item_members,
-    new_items,
 )
+from jan_server.services.llm_api.schemas.new_item import NewItems, new_items
 
 PAGE_MAXIMUM = 100
 
