@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
@@ -23,6 +24,14 @@ class AnswerStream:
     Use it as an async context manager, or call `close` in a `finally`: it ends the call upstream at once.
     One that nobody holds any more closes itself, as when a response is given up before it begins.
 
+    Args:
+        client: Whose call it is.
+        provider: Who answers.
+        endpoint: Where.
+        response: The answer, which has begun.
+        first: Its first bytes.
+        most: The most bytes that it may have; 0 for any number.
+
     Attributes:
         status: 200 to 299.
         headers: The provider's headers.
@@ -36,6 +45,8 @@ class AnswerStream:
         "_endpoint",
         "_first",
         "_idle",
+        "_left",
+        "_most",
         "_provider",
         "_response",
         "_silent",
@@ -53,6 +64,7 @@ class AnswerStream:
         endpoint: Endpoint,
         response: aiohttp.ClientResponse,
         first: bytes,
+        most: int = 0,
     ) -> None:
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
@@ -63,6 +75,8 @@ class AnswerStream:
         self._response: aiohttp.ClientResponse | None = response
         self._content = response.content
         self._first = first
+        self._most = most
+        self._left = (most or sys.maxsize) - len(first)
         self._idle = provider.timeouts.idle
         self._waiting_since = 0.0
         self._silent = False
@@ -75,7 +89,7 @@ class AnswerStream:
         """The next chunk.
 
         Raises:
-            UpstreamError: The provider broke off (502) or fell silent (504).
+            UpstreamError: The provider broke off (502), fell silent (504) or says more than it may (502).
         """
         if self._first:
             first, self._first = self._first, b""
@@ -99,6 +113,10 @@ class AnswerStream:
         if not chunk:
             self.close()
             raise StopAsyncIteration
+        self._left -= len(chunk)
+        if self._left < 0:
+            self.close()
+            raise self._noted(upstream_errors.too_large(self._provider, self._most))
         return chunk
 
     def close(self) -> None:
@@ -146,6 +164,9 @@ class AnswerStream:
             error = upstream_errors.silent(self._provider, "fell silent in the middle of its answer")
         else:
             error = upstream_errors.broken_off(self._provider)
+        return self._noted(error)
+
+    def _noted(self, error: UpstreamError) -> UpstreamError:
         self._client.note_failure(self._provider, self._endpoint, error)
         return error
 

@@ -19,6 +19,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from jan_server.inference import upstream_errors
+from jan_server.inference.answer_size import MEGABYTE, check_begun, read_beginning, read_whole
 from jan_server.inference.answer_stream import AnswerStream
 from jan_server.inference.concurrency import ProviderPlaces
 from jan_server.inference.provider import Endpoint, Provider
@@ -33,7 +34,6 @@ ANTHROPIC_VERSION = "2023-06-01"
 
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
-_ERROR_BODY_BYTES = 65536
 _SAME_WARNING_SECONDS = 30.0
 _GENERATING = frozenset({"/chat/completions", "/completions"})
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -60,6 +60,7 @@ class UpstreamClient:
     Args:
         session: The pooled session; whoever opened it closes it.
         selector: Where the endpoints' conditions are kept; by default its own.
+        largest_answer_mb: How large an answer may be, in units of 2^20 bytes; 0 for any size.
 
     Attributes:
         selector: Where the endpoints' conditions are kept.
@@ -67,11 +68,18 @@ class UpstreamClient:
         loop: The running loop.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, selector: EndpointSelector | None = None) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        selector: EndpointSelector | None = None,
+        *,
+        largest_answer_mb: float = 0,
+    ) -> None:
         self.selector = selector or EndpointSelector()
         self.open_calls = 0
         self.loop = asyncio.get_running_loop()
         self._session = session
+        self._most = int(largest_answer_mb * MEGABYTE)
         self._places = ProviderPlaces()
         # Endpoints run by llama.cpp, which goes on with a whole answer when its caller has left.
         self._heedless: set[str] = set()
@@ -232,18 +240,25 @@ class UpstreamClient:
                 allow_redirects=False,
                 proxy=_proxy(endpoint.url),
             )
+            well = 200 <= response.status < 300
             try:
-                content = await response.read()
+                if well:
+                    content = await read_whole(provider, response, self._most)
+                else:
+                    content = await read_beginning(response.content)
             except TimeoutError:
                 raise
             except (aiohttp.ClientError, OSError) as failure:
                 raise upstream_errors.broken_off(provider) from failure
+            finally:
+                if not response.content.at_eof():
+                    response.close()
         except (aiohttp.ClientError, OSError) as failure:
             raise upstream_errors.from_failure(provider, failure) from failure
         finally:
             self.open_calls -= 1
         headers = response.headers
-        if not 200 <= response.status < 300:
+        if not well:
             raise upstream_errors.from_answer(provider, endpoint, response.status, headers, content)
         self._answered(provider, endpoint, headers)
         return Answer(response.status, headers, content)
@@ -296,14 +311,15 @@ class UpstreamClient:
                 )
                 first = await response.content.readany()
                 if not 200 <= response.status < 300:
-                    whole = await _beginning(response.content, first)
+                    whole = await read_beginning(response.content, first)
                     raise upstream_errors.from_answer(
                         provider, endpoint, response.status, response.headers, whole
                     )
             if not first:
                 raise upstream_errors.empty(provider)
+            check_begun(provider, response, self._most, first)
             self._answered(provider, endpoint, response.headers)
-            stream = AnswerStream(self, provider, endpoint, response, first)
+            stream = AnswerStream(self, provider, endpoint, response, first, self._most)
             begun = True
             return stream
         except aiohttp.ClientPayloadError as failure:
@@ -322,14 +338,6 @@ class UpstreamClient:
             self._warned.pop((provider.id, endpoint.url), None)
         if headers.get("Server") == "llama.cpp":
             self._heedless.add(endpoint.url)
-
-
-async def _beginning(content: aiohttp.StreamReader, first: bytes) -> bytes:
-    parts, size = [first], len(first)
-    while size < _ERROR_BODY_BYTES and (chunk := await content.readany()):
-        parts.append(chunk)
-        size += len(chunk)
-    return b"".join(parts)
 
 
 @lru_cache(maxsize=1024)

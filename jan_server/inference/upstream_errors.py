@@ -257,6 +257,16 @@ def broken_off(provider: Provider) -> UpstreamError:
     )
 
 
+def too_large(provider: Provider, most: int) -> UpstreamError:
+    """The error for an answer of more than `most` bytes, which is not read any further: 502."""
+    return UpstreamError(
+        502,
+        f"the answer of {provider.name} is larger than {most / 2**20:g} MB, the most that is passed on; "
+        "ask for less at once, or let the administrator raise JAN_MAX_RESPONSE_MB",
+        code="upstream_answer_too_large",
+    )
+
+
 def empty(provider: Provider) -> UpstreamError:
     """The error for a stream that ended before its first byte: 502."""
     return UpstreamError(

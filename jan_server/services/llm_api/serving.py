@@ -98,7 +98,7 @@ def make_serving(settings: Settings, database: Database, client: aiohttp.ClientS
     """
     own, timeouts = settings.services.llm_api, settings.inference.timeouts
     secrets = ProviderSecrets(own.model_provider_secret.get_secret_value())
-    upstream = UpstreamClient(client)
+    upstream = UpstreamClient(client, largest_answer_mb=own.max_response_mb)
     registry = ModelRegistry(
         database,
         secrets,

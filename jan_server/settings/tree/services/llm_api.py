@@ -282,6 +282,12 @@ class LlmApi(Section):
         "JAN_RESPONSE_CACHE_MB",
         ge=0,
     )
+    max_response_mb: int = setting(
+        64,
+        "Largest answer of a provider, whole or streamed, in megabytes; 0 for no limit.",
+        "JAN_MAX_RESPONSE_MB",
+        ge=0,
+    )
     images: ImageOptions = ImageOptions()
     media_resolve_url: HttpUrl = setting(
         "http://127.0.0.1:8285/v1/media/resolve",
