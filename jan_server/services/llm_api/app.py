@@ -64,6 +64,7 @@ from jan_server.services.llm_api.routes import (
     providers,
     public_shares,
     rerank,
+    revisions,
     shares,
     usage,
     user_administration,
@@ -154,6 +155,7 @@ def add_routes(app: FastAPI) -> None:
     mount(app, conversations.router)
     mount(app, items.router)
     mount(app, branches.router)
+    mount(app, revisions.router)
     mount(app, projects.router)
     mount(app, shares.router)
     mount(app, usage.router)

@@ -65,28 +65,38 @@ async def edit_item(session: AsyncSession, conversation: Conversation, item_id: 
     revision = await _start_main(session, conversation, item.branch, item.sequence_number - 1)
     message = NewItem(role="user", content=[text_block("input_text", text)])
     [edited] = await append_items(session, conversation, [message], branch=MAIN)
-    main = replace(revision.main, item_count=edited.sequence_number)
-    return replace(revision, main=main, item=edited)
+    return replace(revision, main=await find_branch(session, conversation, MAIN), item=edited)
 
 
-async def regenerate_item(session: AsyncSession, conversation: Conversation, item_id: str) -> Revision:
-    """Drop an answer, and what came after it, so that its question stands last again.
-
-    The question is the item itself when it is a user item, else the nearest user item before it.
+async def question_of(session: AsyncSession, conversation: Conversation, item_id: str) -> Item:
+    """The question that an answer answers, which is the item itself when it is a user item.
 
     Raises:
         Invalid: The id has not the form of one, or the item is neither a user's nor an assistant's.
         Missing: The conversation has no such item, or no user item stands before it.
     """
-    conversation = await lock_conversation(session, conversation)
     item = await find_item(session, conversation, item_id)
     if item.role not in ("user", "assistant"):
         raise Invalid("only user and assistant items can be regenerated", param="item_id")
+    if item.role == "user":
+        return item
     branch = await find_branch(session, conversation, item.branch)
     question = await _last_user_item(session, branch, item.sequence_number)
-    revision = await _start_main(session, conversation, item.branch, question)
-    asked = await find_item(session, conversation, await _item_at(session, revision.main, question))
-    return replace(revision, item=asked)
+    return await find_item(session, conversation, question)
+
+
+async def regenerate_item(session: AsyncSession, conversation: Conversation, item_id: str) -> Revision:
+    """Drop an answer, and what came after it, so that its question stands last again.
+
+    Raises:
+        Invalid, Missing: See `question_of`.
+    """
+    conversation = await lock_conversation(session, conversation)
+    question = await question_of(session, conversation, item_id)
+    number = question.sequence_number
+    revision = await _start_main(session, conversation, question.branch, number)
+    asked = await _item_at(session, revision.main, number)
+    return replace(revision, item=replace(question, public_id=asked, branch=MAIN))
 
 
 async def delete_item(session: AsyncSession, conversation: Conversation, item_id: str) -> Revision:
@@ -143,15 +153,15 @@ async def _item_at(session: AsyncSession, branch: Branch, number: int) -> str:
     return str((await execute(session, statement)).scalar_one())
 
 
-async def _last_user_item(session: AsyncSession, branch: Branch, number: int) -> int:
-    """The number of the last user item of a branch up to the item `number`."""
+async def _last_user_item(session: AsyncSession, branch: Branch, number: int) -> str:
+    """The id of the last user item of a branch up to the item `number`."""
     statement = (
-        select(ITEMS.c.sequence_number)
+        select(ITEMS.c.public_id)
         .where(ITEMS.c.branch_id == branch.id, ITEMS.c.sequence_number <= number, ITEMS.c.role == "user")
         .order_by(ITEMS.c.sequence_number.desc())
         .limit(1)
     )
-    found: int | None = (await execute(session, statement)).scalar_one_or_none()
+    found: str | None = (await execute(session, statement)).scalar_one_or_none()
     if found is None:
         raise Missing("no user item stands before this one", param="item_id")
     return found

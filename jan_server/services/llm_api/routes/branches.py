@@ -1,4 +1,4 @@
-"""The routes of a conversation's branches, and of editing and regenerating.
+"""The routes of a conversation's branches.
 
 Source: contract/llm-api.md, section 13.
 """
@@ -17,9 +17,8 @@ from jan_server.services.llm_api.branches import (
     find_branch,
     list_branches,
 )
-from jan_server.services.llm_api.conversations import MAIN, find_conversation
+from jan_server.services.llm_api.conversations import find_conversation
 from jan_server.services.llm_api.resources import Open
-from jan_server.services.llm_api.revisions import edit_item, regenerate_item
 from jan_server.services.llm_api.routes.body import body_of, documented
 from jan_server.services.llm_api.routes.caller import CallerUser
 from jan_server.services.llm_api.routes.conversations import CallerConversation
@@ -27,15 +26,10 @@ from jan_server.services.llm_api.schemas.branch import (
     BranchActivated,
     BranchList,
     BranchObject,
-    ItemEdited,
-    ItemRegenerated,
     NewBranch,
-    NewText,
     branch_members,
-    revision_members,
 )
 from jan_server.services.llm_api.schemas.error import errors
-from jan_server.services.llm_api.schemas.item import item_members
 
 router = APIRouter(
     prefix="/v1/conversations/{conversation_id}", tags=["branches"], responses=errors(400, 401, 404)
@@ -109,52 +103,3 @@ async def activate(opened: Open, caller: CallerUser, conversation_id: str, name:
         conversation = await find_conversation(session, caller.id, conversation_id)
         branch = await activate_branch(session, conversation, name)
     return OrjsonResponse({"active_branch": branch.name, "message": "Branch activated successfully"})
-
-
-@router.post(
-    "/items/{item_id}/edit",
-    summary="Edit a user message",
-    response_model=ItemEdited,
-    openapi_extra=documented(NewText),
-)
-async def edit(
-    opened: Open,
-    conversation: CallerConversation,
-    item_id: str,
-    body: Annotated[NewText, Depends(body_of(NewText))],
-) -> Response:
-    """`MAIN` starts anew up to the message, which gets the new text; what came after it is dropped.
-
-    The former `MAIN` stays readable, ids included, under the name in `old_main_backup`; the items
-    of the new one have new ids.
-    """
-    async with opened.database.session() as session:
-        revision = await edit_item(session, conversation, item_id, body.content)
-    assert revision.item is not None
-    return OrjsonResponse(
-        {
-            **revision_members(revision),
-            "new_branch": branch_members(revision.main, MAIN),
-            "user_item": item_members(revision.item),
-        }
-    )
-
-
-@router.post("/items/{item_id}/regenerate", summary="Take back an answer", response_model=ItemRegenerated)
-async def regenerate(opened: Open, caller: CallerUser, conversation_id: str, item_id: str) -> Response:
-    """`MAIN` starts anew up to the question, and the caller asks the model next; a body is ignored.
-
-    The former `MAIN` stays readable, ids included, under the name in `old_main_backup`; the items
-    of the new one have new ids.
-    """
-    async with opened.database.session() as session:
-        conversation = await find_conversation(session, caller.id, conversation_id)
-        revision = await regenerate_item(session, conversation, item_id)
-    assert revision.item is not None
-    return OrjsonResponse(
-        {
-            **revision_members(revision),
-            "new_branch": branch_members(revision.main, MAIN),
-            "user_item_id": revision.item.public_id,
-        }
-    )

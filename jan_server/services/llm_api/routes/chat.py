@@ -107,7 +107,7 @@ class ChatResponse(Response):
 
     async def _whole(self, call: ChatCall, send: Send) -> None:
         body = self._whole_answer(call, await self._chat.complete(call))
-        headers = [_JSON, (b"content-length", b"%d" % len(body)), *_told(call)]
+        headers = [_JSON, (b"content-length", b"%d" % len(body)), *self._told(call)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
@@ -121,10 +121,23 @@ class ChatResponse(Response):
         """What the caller gets for a stream of chat completion chunks."""
         return frames
 
+    def _told(self, call: ChatCall) -> list[tuple[bytes, bytes]]:
+        """What the caller is told in headers: who answered, conversation, prompt modules at work, cache."""
+        told = []
+        if call.model.asked is not None:
+            told += route_headers(call.model)
+        if call.exchange is not None:
+            told.append((CONVERSATION_HEADER, call.exchange.id.encode()))
+        if call.modules:
+            told.append((MODULES_HEADER, ",".join(call.modules).encode()))
+        if call.cache_key:
+            told.append((CACHE_HEADER, b"miss" if call.kept is None else b"hit"))
+        return told
+
     async def _stream(self, call: ChatCall, state: dict[str, Any], send: Send) -> None:
         frames = await self._chat.stream(call, state.get("request_id", ""))
         try:
-            headers = [*_STREAM_HEADERS, *_told(call)]
+            headers = [*_STREAM_HEADERS, *self._told(call)]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             async for chunk in self._streamed_answer(call, frames, state.get("request_id", "")):
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
@@ -138,17 +151,3 @@ class ChatResponse(Response):
 def _media_caller(scope: Scope, user: CurrentUser) -> MediaCaller:
     authorization = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
     return MediaCaller(user.principal, authorization.decode("latin-1"))
-
-
-def _told(call: ChatCall) -> list[tuple[bytes, bytes]]:
-    """What the caller is told in headers: who answered, conversation, prompt modules at work, cache."""
-    told = []
-    if call.model.asked is not None:
-        told += route_headers(call.model)
-    if call.exchange is not None:
-        told.append((CONVERSATION_HEADER, call.exchange.id.encode()))
-    if call.modules:
-        told.append((MODULES_HEADER, ",".join(call.modules).encode()))
-    if call.cache_key:
-        told.append((CACHE_HEADER, b"miss" if call.kept is None else b"hit"))
-    return told

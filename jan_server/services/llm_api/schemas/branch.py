@@ -10,6 +10,7 @@ from jan_server.services.llm_api.branches import MAXIMUM_DESCRIPTION, Branch
 from jan_server.services.llm_api.conversations import MAIN
 from jan_server.services.llm_api.item_content import MAXIMUM_TEXT
 from jan_server.services.llm_api.revisions import Revision
+from jan_server.services.llm_api.schemas.chat import ChatCompletion
 from jan_server.services.llm_api.schemas.item import ItemObject
 from jan_server.services.llm_api.schemas.plain_text import PlainText
 
@@ -35,6 +36,47 @@ class NewText(BaseModel):
     model_config = ConfigDict(json_schema_extra={"example": {"content": "Where shall we go in May?"}})
 
     content: Annotated[PlainText, StringConstraints(min_length=1, max_length=MAXIMUM_TEXT)]
+    generate: bool | None = Field(None, description="Whether a model answers the new text at once.")
+
+
+class _AnswerWish(BaseModel):
+    """With `generate`, every further member of a chat request is taken as there."""
+
+    model: str | None = Field(None, description="Who answers; by default the model that answered last.")
+    stream: bool | None = Field(None, description="Whether the answer comes as chunks.")
+    temperature: float | None = None
+    max_tokens: int | None = None
+    tools: list[dict[str, Any]] | None = None
+
+
+class EditWish(NewText, _AnswerWish):
+    """The text that replaces a user message, and how it is answered."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "examples": [
+                {"content": "Where shall we go in May?"},
+                {"content": "Where shall we go in May?", "generate": True, "stream": True},
+            ]
+        },
+    )
+
+
+class RegenerationWish(_AnswerWish):
+    """How a question is answered again; without `generate` the body is ignored."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "examples": [
+                {"generate": True},
+                {"generate": True, "model": "jan/smollm2-135m-instruct", "temperature": 0.9},
+            ]
+        },
+    )
+
+    generate: bool | None = Field(None, description="Whether a model answers at once.")
 
 
 class BranchObject(BaseModel):
@@ -96,6 +138,14 @@ class ItemRegenerated(_Revised):
 
     new_branch: BranchObject
     user_item_id: str
+
+
+class AnsweredEdit(ItemEdited, ChatCompletion):
+    """The answer to the new text: a chat completion that tells of the edit too."""
+
+
+class AnsweredRegeneration(ItemRegenerated, ChatCompletion):
+    """The new answer: a chat completion that tells of the regeneration too."""
 
 
 class ItemDeleted(_Revised):

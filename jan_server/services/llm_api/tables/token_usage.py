@@ -17,6 +17,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     func,
+    text,
 )
 from sqlmodel import Field
 
@@ -44,6 +45,12 @@ class TokenUsage(LlmApiTable, table=True):
         Index(None, "user_id", "created_at"),
         Index(None, "key_id", "created_at"),
         Index(None, "created_at"),
+        Index(
+            "ix_token_usage_of_conversation",
+            "conversation_id",
+            "created_at",
+            postgresql_where=text("conversation_id IS NOT NULL"),
+        ),
     )
 
     id: int | None = Field(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.services.llm_api.through_gateway.stack import Visitor
+from tests.services.llm_api.through_gateway.stack import MODEL, Visitor
 
 HELLO = {"role": "user", "content": [{"type": "input_text", "text": "Hello"}]}
 ANSWER = {"role": "assistant", "content": [{"type": "text", "text": "Hi"}]}
@@ -132,3 +132,7 @@ async def test_an_edit_and_a_regeneration_at_once(ann: Visitor, talk: str) -> No
     assert (again["branch"], again["branch_created"]) == ("MAIN", True)
     assert again["old_main_backup"] != edited["old_main_backup"]
     assert [one["id"] for one in await items_of(ann, talk)] == [again["user_item_id"]]
+    wish = {"generate": True, "model": MODEL}
+    told = await ann.post(f"{talk}/items/{again['user_item_id']}/regenerate", wish)
+    assert [one["role"] for one in await items_of(ann, talk)] == ["user", "assistant"]
+    assert (await items_of(ann, talk))[0]["id"] == told["user_item_id"]
