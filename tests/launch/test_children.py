@@ -163,10 +163,11 @@ from jan_server.launch.children import ChildNotes, Program, SupervisedChild
 from jan_server.launch.health import Health
 from jan_server.telemetry.log_files import Rotation
 from jan_server.telemetry.logs import LogSink
+from jan_server.telemetry.personal_data import PersonalData
 home = Path(sys.argv[1])
 
 async def main():
-    sink = LogSink(home / "logs", Rotation())
+    sink = LogSink(home / "logs", Rotation(), PersonalData())
     sink.start()
     async def ready():
         return Health(bool(child.lines), "", 0)

@@ -9,6 +9,8 @@ from jan_server.identity.keycloak.distribution import Distribution
 from jan_server.identity.keycloak.java import Java
 from jan_server.launch import database
 from jan_server.launch.children import ChildNotes, SupervisedChild
+from jan_server.launch.diagnosis.finding import Level
+from jan_server.launch.diagnosis.installation import keycloak as diagnosis
 from jan_server.launch.keycloak import (
     KeycloakChild,
     database_access,
@@ -17,6 +19,7 @@ from jan_server.launch.keycloak import (
     read_log_line,
 )
 from jan_server.launch.plan import Kind, make_plan
+from jan_server.settings.home import JanHome
 from jan_server.settings.tree import Settings
 from jan_server.stack.catalogue import PARTS
 from jan_server.telemetry.logs import LogSink
@@ -122,3 +125,24 @@ async def test_the_database_lets_one_role_in_by_password(tmp_path: Path, sink: L
             assert connection.execute("select 1").fetchone() == (1,)
     finally:
         await running.stop()
+
+
+def findings(settings: Settings, home: Path) -> list[tuple[Level, str]]:
+    plan = make_plan(settings, PARTS)
+    return [(found.level, found.message) for found in diagnosis(settings, plan, JanHome(home))]
+
+
+def test_the_doctor_says_what_a_keycloak_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert findings(Settings(), tmp_path) == []
+    java = tmp_path / "java" / "bin" / "java"
+    java.parent.mkdir(parents=True)
+    java.write_text("#!/bin/sh\necho 'openjdk version \"21.0.1\"' >&2\n")
+    java.chmod(0o755)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "java"))
+
+    assert findings(managed(), tmp_path) == [(Level.WARNING, "Keycloak 26.5.6 is not installed")]
+    [(level, text)] = findings(managed(home=str(tmp_path)), tmp_path)
+    assert (level, "holds no Keycloak" in text) == (Level.ERROR, True)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    [(level, text)] = findings(managed(), tmp_path)
+    assert (level, "holds no bin/java" in text) == (Level.ERROR, True)

@@ -8,12 +8,14 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from jan_server.identity.keycloak.distribution import DistributionError, find_distribution
+from jan_server.identity.keycloak.java import JavaMissingError, find_java
 from jan_server.inference.model_sources import find_model
 from jan_server.inference.model_store import ModelMissingError, ModelStore
 from jan_server.launch.database import DATA_FOLDER, embedded
 from jan_server.launch.diagnosis.finding import Finding, Level
 from jan_server.launch.health import probe
-from jan_server.launch.plan import Plan, make_plan
+from jan_server.launch.plan import Kind, Plan, make_plan
 from jan_server.launch.ports import check
 from jan_server.launch.postgres import (
     MAJOR,
@@ -29,7 +31,7 @@ from jan_server.settings.generated_secrets import lacking
 from jan_server.settings.home import JanHome
 from jan_server.settings.loading import load_settings
 from jan_server.settings.tree import Settings
-from jan_server.stack.catalogue import INFERENCE, UnknownPartError
+from jan_server.stack.catalogue import IDENTITY, INFERENCE, UnknownPartError
 from jan_server.stack.selection import select
 
 OLDEST_POSTGRES = 15
@@ -72,6 +74,7 @@ def examine_installation(home: JanHome) -> Iterator[Finding]:
     yield database(loaded.settings, home)
     yield from passage(loaded.settings, home)
     yield from model(loaded.settings, plan, home)
+    yield from keycloak(loaded.settings, plan, home)
 
 
 def home_folder(home: JanHome) -> Finding:
@@ -225,3 +228,21 @@ def _built_in_model(settings: Settings, home: JanHome) -> Finding:
     except ModelMissingError as error:
         return Finding("model", Level.WARNING, error.message, error.remedy)
     return Finding("model", Level.OK, f"{name} ({path})")
+
+
+def keycloak(settings: Settings, plan: Plan, home: JanHome) -> Iterator[Finding]:
+    """Whether the Keycloak that the plan runs can be run: its distribution and its Java."""
+    planned = plan.find(IDENTITY.name)
+    if planned is None or planned.kind is not Kind.CHILD:
+        return
+    try:
+        java = find_java()
+        found = find_distribution(settings.infrastructure.auth.keycloak, home.root)
+    except JavaMissingError as missing:
+        yield Finding("keycloak", Level.ERROR, missing.message, missing.remedy)
+    except DistributionError as missing:
+        # `jan up` fetches the one that is its own; a KEYCLOAK_HOME is the operator's.
+        own = bool(settings.infrastructure.auth.keycloak.home)
+        yield Finding("keycloak", Level.ERROR if own else Level.WARNING, missing.message, missing.remedy)
+    else:
+        yield Finding("keycloak", Level.OK, f"{found.version} in {found.folder}, Java {java.version}")
