@@ -45,7 +45,7 @@ def migrate(context: typer.Context) -> None:
     """
     from jan_server.database import migrate as migrations
 
-    _show(_with_database(context, migrations.upgrade))
+    _show(with_database(context, migrations.upgrade))
 
 
 @app.command("status")
@@ -60,7 +60,7 @@ def status(
 
     from jan_server.database import migrate as migrations
 
-    states = _with_database(context, migrations.status)
+    states = with_database(context, migrations.status)
     if as_json:
         print_json([asdict(state) for state in states])
     else:
@@ -87,7 +87,7 @@ def console(
         code = database_tools.console(url, command)
         return sql_prompt(url, command) if code is None else code
 
-    code = _with_database(context, run, interactive=True)
+    code = with_database(context, run, interactive=True)
     if code:
         raise typer.Exit(code)
 
@@ -114,7 +114,7 @@ def backup(
     here = invocation(context)
     target = (output or here.home / BACKUPS / database_tools.backup_name()).absolute()
     try:
-        _with_database(context, lambda url: database_tools.backup(url, target, known_schemas()))
+        with_database(context, lambda url: database_tools.backup(url, target, known_schemas()))
     except OSError as error:
         raise CommandError(f"{target} cannot be written: {error.strerror or error}") from error
     note(f"Wrote {target} ({target.stat().st_size / 1_000_000:.1f} MB).")
@@ -144,7 +144,7 @@ def restore(
         database_tools.restore(url, file.absolute(), migrations.known_schemas())
         return migrations.upgrade(url)
 
-    _show(_with_database(context, run))
+    _show(with_database(context, run))
     note("Restored.")
 
 
@@ -163,14 +163,28 @@ def reset(
     _refuse_while_running(here.home, "reset")
     if not confirm("Remove every account, conversation and key?", yes=yes):
         raise Declined("Nothing was changed.")
-    _show(_with_database(context, migrations.reset))
+    _show(with_database(context, migrations.reset))
     note("Reset.")
 
 
-def _with_database(
-    context: typer.Context, use: Callable[[str], Result], *, interactive: bool = False
+def with_database(
+    context: typer.Context,
+    use: Callable[[str], Result],
+    *,
+    interactive: bool = False,
+    superuser: bool = False,
 ) -> Result:
-    """Give the database to `use`: that of the running server, else one that is started for the while."""
+    """Give the database to `use`: that of the running server, else one that is started for the while.
+
+    Args:
+        context: The command line.
+        use: Is given the libpq URL, in a thread of its own.
+        interactive: Whether Ctrl-C is for `use`.
+        superuser: Whether the embedded database is entered as its superuser.
+
+    Raises:
+        CommandError: The database cannot be used.
+    """
     from jan_server.launch.children import ChildFailedError
     from jan_server.launch.database import DatabaseError, database_url, open_database
     from jan_server.launch.database_tools import DatabaseToolError
@@ -185,7 +199,7 @@ def _with_database(
             # Ctrl-C is for the program on the terminal.
             asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)
         async with open_database(settings, home, sink):
-            return await asyncio.to_thread(use, database_url(settings, home))
+            return await asyncio.to_thread(use, database_url(settings, home, superuser=superuser))
 
     sink = open_logs(settings, home)
     try:

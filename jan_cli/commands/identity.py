@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jan_cli.commands import identity_users
 from jan_cli.commands.models import progress_bar, sentence
 from jan_cli.configuration import configuration
 from jan_cli.console import CommandError, invocation, note, print_json, print_table
@@ -24,6 +25,8 @@ app = typer.Typer(
     epilog="Example: jan identity setup --dry-run",
     no_args_is_help=True,
 )
+
+app.add_typer(identity_users.app)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -1,14 +1,12 @@
-"""Credentials: the password of a user, set, compared, and carried to and from Keycloak."""
+"""Credentials: the password of a user, set, compared and shown."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
 from sqlalchemy import delete, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
@@ -16,20 +14,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from jan_server.database.engine import Database
 from jan_server.identity.errors import IdentityError, bad_request
-from jan_server.identity.passwords import PasswordHasher, check_policy, pbkdf2_hash
+from jan_server.identity.hashed_credentials import hashed_credential, imported_hash
+from jan_server.identity.passwords import PasswordHasher, check_policy
 from jan_server.identity.realm import Realm
 from jan_server.identity.tables import CredentialRow, UserRow, new_id, now
 from jan_server.identity.users import UPDATE_PASSWORD
-
-_PBKDF2 = {"pbkdf2": "sha1", "pbkdf2-sha256": "sha256", "pbkdf2-sha512": "sha512"}
-
-# Far above what Keycloak has ever used (1 300 000 rounds of PBKDF2), and still compared within seconds.
-MAX_ROUNDS = 5_000_000
-MAX_PASSES = 64
-MAX_MEMORY_KIB = 256 * 1024
-MAX_LANES = 16
-MAX_BYTES = 512
-MIN_ARGON2_SALT, MIN_ARGON2_HASH = 8, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +113,7 @@ async def credentials_of(session: AsyncSession, user_id: str) -> list[dict[str, 
             "id": row.id,
             "type": "password",
             "createdDate": int(row.created_at.timestamp() * 1000),
-            "credentialData": orjson.dumps(_credential_data(row.hash)).decode(),
+            "credentialData": hashed_credential(row.hash)["credentialData"],
         }
         for row in rows.all()
     ]
@@ -138,63 +127,3 @@ async def delete_credential(session: AsyncSession, user_id: str, credential_id: 
         )
     )
     return bool(gone.rowcount)
-
-
-def imported_hash(body: Mapping[str, Any]) -> str:
-    """The hash of a credential that Keycloak exported (`credentialData` and `secretData`).
-
-    Raises:
-        IdentityError: 400 when it is malformed or of an unknown kind.
-    """
-    try:
-        data, secret = orjson.loads(body["credentialData"]), orjson.loads(body["secretData"])
-        salt, digest = base64.b64decode(secret["salt"]), base64.b64decode(secret["value"])
-        algorithm = str(data["algorithm"])
-        most = MAX_ROUNDS if algorithm in _PBKDF2 else MAX_PASSES
-        iterations = _within("hashIterations", data["hashIterations"], most)
-        for name, part in (("salt", salt), ("value", digest)):
-            _within(f"the length of {name}", len(part), MAX_BYTES)
-        if algorithm in _PBKDF2:
-            return pbkdf2_hash(_PBKDF2[algorithm], iterations, salt, digest)
-        if algorithm == "argon2":
-            more = {name: str(texts[0]) for name, texts in data["additionalParameters"].items()}
-            memory = _within("memory", int(more["memory"]), MAX_MEMORY_KIB)
-            lanes = _within("parallelism", int(more["parallelism"]), MAX_LANES)
-            kind = more.get("type", "id")
-            short = len(salt) < MIN_ARGON2_SALT or len(digest) < MIN_ARGON2_HASH
-            if short or kind not in ("i", "d", "id") or memory < 8 * lanes:
-                raise ValueError
-            return (
-                f"$argon2{kind}$v=19$m={memory},t={iterations},p={lanes}"
-                f"${_unpadded(salt)}${_unpadded(digest)}"
-            )
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as failure:
-        raise bad_request("the hashed credential is malformed", field="credentials") from failure
-    raise bad_request(f"passwords hashed by {algorithm[:32]!r} are not understood", field="credentials")
-
-
-def _within(what: str, value: Any, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise bad_request(f"credentials: {what} must be a whole number from 1 to {most}", field="credentials")
-    return value
-
-
-def _credential_data(hashed: str) -> dict[str, Any]:
-    _, kind, *rest = hashed.split("$")
-    if kind.startswith("pbkdf2-"):
-        return {"hashIterations": int(rest[0].removeprefix("i=")), "algorithm": kind}
-    parameters = dict(part.split("=") for part in rest[1].split(","))
-    return {
-        "hashIterations": int(parameters["t"]),
-        "algorithm": "argon2",
-        "additionalParameters": {
-            "memory": [parameters["m"]],
-            "parallelism": [parameters["p"]],
-            "type": [kind.removeprefix("argon2")],
-            "version": ["1.3"],
-        },
-    }
-
-
-def _unpadded(data: bytes) -> str:
-    return base64.b64encode(data).rstrip(b"=").decode()

@@ -89,12 +89,18 @@ def _variables(settings: Settings) -> dict[str, Any]:
         "signing_key": signing_key_pem(settings),
         "user_profile": json.dumps(_USER_PROFILE),
         "admin_username": username,
-        "admin_email": username if "@" in username else f"{username}@jan.internal",
+        "admin_email": administrator_email(settings),
         "admin_password": identity.application_admin_password.get_secret_value(),
         "login_limited": identity.login_limit.attempts > 0,
         "login_attempts": max(identity.login_limit.attempts, 1),
         "login_window_seconds": max(int(identity.login_limit.window.total_seconds()), 1),
     }
+
+
+def administrator_email(settings: Settings) -> str:
+    """The address of the application administrator."""
+    username = settings.identity.application_admin_username
+    return username if "@" in username else f"{username}@jan.internal"
 
 
 def signing_key_pem(settings: Settings) -> str:

@@ -56,7 +56,7 @@ logger = logging.getLogger("jan.identity.realm_import")
 KEY_PROVIDER = "org.keycloak.keys.KeyProvider"
 
 # Processes that start at the same time take turns.
-_LOCK = 0x6A616E69
+IMPORT_LOCK = 0x6A616E69
 
 # What has tables of its own; everything else is a setting of the realm.
 _ENTITIES = frozenset(
@@ -78,7 +78,7 @@ async def import_realms(
         representations: The realms.
     """
     async with realms.database.session() as session:
-        await session.exec(select(func.pg_advisory_xact_lock(_LOCK)))
+        await session.exec(select(func.pg_advisory_xact_lock(IMPORT_LOCK)))
         for representation in representations:
             await _RealmImport(session, hasher, representation).apply(realms)
     realms.forget()

@@ -79,6 +79,45 @@ async def find_by_login(session: AsyncSession, realm: Realm, login: str) -> User
     return min(rows, key=lambda row: row.username != name, default=None)
 
 
+def read_user(realm: Realm, body: Mapping[str, Any], *, from_file: bool = False) -> UserRow:
+    """A user as its representation describes it, not stored yet.
+
+    Args:
+        realm: Its realm.
+        body: As for `create_user`.
+        from_file: Whether name and id are taken as they are, as in Keycloak's imports.
+
+    Raises:
+        IdentityError: 400 that names the member at fault.
+    """
+    email = _email(body.get("email"))
+    username = str(body.get("username") or "").strip().lower()
+    if realm.email_is_username and not from_file:
+        if not username and not email:
+            raise bad_request("User name is missing")
+        if not email:
+            raise _required("email")
+        username = email
+    if not username:
+        raise bad_request("User name is missing")
+    if len(username) > MAX_TEXT or _UNFIT_USERNAME.search(username):
+        raise bad_request(
+            "error-username-invalid-character", field="username", params=["username", username[:64]]
+        )
+    return UserRow(
+        id=str(body["id"]) if from_file and body.get("id") else new_id(),
+        realm_id=realm.id,
+        username=username,
+        email=email,
+        email_verified=_flag(body, "emailVerified"),
+        enabled=_flag(body, "enabled"),
+        attributes=read_attributes(body.get("attributes")),
+        required_actions=_actions(body.get("requiredActions")),
+        first_name=_name(body, "firstName"),
+        last_name=_name(body, "lastName"),
+    )
+
+
 async def create_user(
     session: AsyncSession,
     realm: Realm,
@@ -100,32 +139,7 @@ async def create_user(
     Raises:
         IdentityError: 400 that names the member at fault; 409 when the name or the address is taken.
     """
-    email = _email(body.get("email"))
-    username = str(body.get("username") or "").strip().lower()
-    if realm.email_is_username and not from_file:
-        if not username and not email:
-            raise bad_request("User name is missing")
-        if not email:
-            raise _required("email")
-        username = email
-    if not username:
-        raise bad_request("User name is missing")
-    if len(username) > MAX_TEXT or _UNFIT_USERNAME.search(username):
-        raise bad_request(
-            "error-username-invalid-character", field="username", params=["username", username[:64]]
-        )
-    row = UserRow(
-        id=str(body["id"]) if from_file and body.get("id") else new_id(),
-        realm_id=realm.id,
-        username=username,
-        email=email,
-        email_verified=_flag(body, "emailVerified"),
-        enabled=_flag(body, "enabled"),
-        attributes=read_attributes(body.get("attributes")),
-        required_actions=_actions(body.get("requiredActions")),
-        first_name=_name(body, "firstName"),
-        last_name=_name(body, "lastName"),
-    )
+    row = read_user(realm, body, from_file=from_file)
     await _refuse_duplicates(session, realm, row)
     session.add(row)
     await _flush(session)

@@ -1,6 +1,5 @@
 """Passwords: hashed slowly, compared off the loop, and carried over from Keycloak."""
 
-import base64
 import hashlib
 import json
 import os
@@ -8,10 +7,10 @@ from collections.abc import AsyncIterator
 
 import argon2
 import pytest
-from argon2.low_level import Type, hash_secret_raw
 
 from jan_server.identity.errors import IdentityError
 from jan_server.identity.passwords import MAX_LENGTH, PasswordHasher, check_policy, pbkdf2_hash
+from tests.identity.hashed_passwords import argon2_credential, pbkdf2_credential
 from tests.identity.server import IdentityServer
 
 
@@ -95,32 +94,7 @@ def test_a_policy_lets_the_rest_pass():
     check_policy(policy, "Passw0rd", username="somebody", email="somebody@example.org")
 
 
-def _argon2() -> dict[str, str]:
-    salt = os.urandom(16)
-    digest = hash_secret_raw(b"from keycloak", salt, 5, 7168, 1, 32, Type.ID)
-    parameters = {
-        "hashLength": ["32"],
-        "memory": ["7168"],
-        "type": ["id"],
-        "version": ["1.3"],
-        "parallelism": ["1"],
-    }
-    data = {"hashIterations": 5, "algorithm": "argon2", "additionalParameters": parameters}
-    return _credential(data, salt, digest)
-
-
-def _pbkdf2() -> dict[str, str]:
-    salt = os.urandom(16)
-    digest = hashlib.pbkdf2_hmac("sha512", b"from keycloak", salt, 210_000, dklen=64)
-    return _credential({"hashIterations": 210_000, "algorithm": "pbkdf2-sha512"}, salt, digest)
-
-
-def _credential(data: dict[str, object], salt: bytes, digest: bytes) -> dict[str, str]:
-    secret = {"value": base64.b64encode(digest).decode(), "salt": base64.b64encode(salt).decode()}
-    return {"type": "password", "credentialData": json.dumps(data), "secretData": json.dumps(secret)}
-
-
-@pytest.mark.parametrize("credential", [_argon2, _pbkdf2])
+@pytest.mark.parametrize("credential", [argon2_credential, pbkdf2_credential])
 def test_a_user_of_keycloak_keeps_its_password(embedded_server: IdentityServer, credential):
     user = embedded_server.new_user(credentials=[credential()])
     form = {"grant_type": "password", "client_id": "jan-client", "username": user.email}
