@@ -198,6 +198,88 @@ async def test_a_preflight_of_the_chat_is_answered(everything: Any) -> None:
     assert reply.headers["Access-Control-Max-Age"] == "3600"
 
 
+STAINLESS = (
+    "x-stainless-arch,x-stainless-lang,x-stainless-os,x-stainless-package-version,"
+    "x-stainless-retry-count,x-stainless-runtime,x-stainless-runtime-version,x-stainless-timeout"
+)
+OPENAI = f"authorization,content-type,openai-organization,openai-project,user-agent,{STAINLESS}"
+ANTHROPIC = (
+    "anthropic-dangerous-direct-browser-access,anthropic-version,content-type,user-agent,x-api-key,"
+    + STAINLESS
+)
+
+
+@pytest.mark.parametrize("mount", ["", "/llm"])
+@pytest.mark.parametrize(
+    ("method", "path", "asked"),
+    [
+        ("POST", "/v1/chat/completions", OPENAI),
+        ("POST", "/v1/chat/completions", f"{OPENAI},x-stainless-helper-method"),
+        ("POST", "/v1/embeddings", OPENAI),
+        ("POST", "/v1/conversations", f"idempotency-key,openai-beta,{OPENAI}"),
+        ("POST", "/v1/responses", f"{OPENAI},x-stainless-poll-helper,x-stainless-custom-poll-interval"),
+        ("GET", "/v1/models", OPENAI),
+        ("GET", "/v1/models", ANTHROPIC),
+        ("POST", "/v1/messages", f"anthropic-beta,{ANTHROPIC},x-stainless-helper"),
+        ("POST", "/v1/messages", ANTHROPIC.replace("x-api-key", "authorization")),
+        ("POST", "/v1/messages/count_tokens", ANTHROPIC),
+        ("GET", "/v1/models", "authorization,x-provider-data"),
+        ("POST", "/v1/chat/completions", "authorization,content-type,x-prompt-memory,x-prompt-persona"),
+    ],
+)
+async def test_the_official_clients_may_call_from_a_browser(
+    everything: Any, mount: str, method: str, path: str, asked: str
+) -> None:
+    """Their preflight, as Firefox sends it: small letters, sorted, `user-agent` included."""
+    gateway, _ = everything
+    headers = {
+        "Origin": "http://localhost:3000",
+        "Access-Control-Request-Method": method,
+        "Access-Control-Request-Headers": ",".join(sorted(asked.split(","))),
+    }
+    reply = await gateway.ask("OPTIONS", mount + path, headers=headers)
+    assert reply.status == 200
+    assert reply.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
+    assert method in reply.headers["Access-Control-Allow-Methods"].split(",")
+    allowed = reply.headers["Access-Control-Allow-Headers"].lower().split(",")
+    assert set(asked.split(",")) <= set(allowed)
+
+
+async def test_pages_may_read_what_an_answer_tells_in_headers(everything: Any) -> None:
+    gateway, _ = everything
+    headers = {"Origin": "http://localhost:3000", "X-API-Key": GOOD_KEY}
+    for path in ("/v1/models", "/llm/v1/models"):
+        reply = await gateway.get(path, **headers)
+        exposed = reply.headers["Access-Control-Expose-Headers"].split(",")
+        assert {"X-Request-Id", "X-Gateway-Auth", "X-Conversation-Id", "Retry-After"} <= set(exposed)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/metrics",
+        "/llm/metrics",
+        "/llm/metrics/",
+        "/llm//metrics",
+        "/llm/./metrics",
+        "/llm/%6Detrics",
+        "/llm%2Fmetrics",
+        "/llm/%2Fmetrics",
+        "/llmmetrics",
+        "/llm/llm/metrics",
+        "/llm%2Fllm%2Fmetrics",
+        "/llm/metrics?x=1",
+    ],
+)
+async def test_nobody_reads_metrics_here(everything: Any, path: str) -> None:
+    gateway, apps = everything
+    before = apps["llm-api"].asked
+    for method in ("GET", "HEAD", "POST"):
+        reply = await gateway.ask(method, path, headers={"X-API-Key": GOOD_KEY})
+        assert reply.status in (404, 400), (method, path, reply.status)
+    assert apps["llm-api"].asked == before
+
+
 def test_streams_last_as_long_as_the_settings_say(realm: Realm) -> None:
     settings = Settings.model_validate({"services": {"llm_api": {"stream_timeout": "20m"}}})
     services = gateway_file(settings).services

@@ -52,7 +52,7 @@ PUBLIC = {
 """What the gateway lets in without a credential."""
 
 OPERATORS = {"GET /healthcheck", "GET /metrics"}
-"""What the gateway does not show at all, except below `/llm` to callers with a credential."""
+"""What the gateway does not show at all; below `/llm` it shows the first to callers with a credential."""
 
 
 def real_routes(app: FastAPI) -> set[str]:

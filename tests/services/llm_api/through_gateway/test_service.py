@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+import httpx
 import pytest
 
 from tests.services.llm_api.through_gateway.stack import Visitor, WholeStack
@@ -63,13 +64,23 @@ async def test_callers_ask_for_version_and_health(ann: Visitor) -> None:
     assert (await ann.get("/v1/readyz"))["status"] == "ready"
 
 
-@pytest.mark.route("GET /healthcheck", "GET /metrics")
+@pytest.mark.route("GET /healthcheck")
 async def test_what_operators_read_is_not_shown_to_the_world(anybody: Visitor, user_token: str) -> None:
     prefixed = replace(anybody, mount="/llm")
-    ann = prefixed.with_token(user_token)
-    for path in ("/healthcheck", "/metrics"):
-        refused = await anybody.get(path, status=404)
+    refused = await anybody.get("/healthcheck", status=404)
+    assert refused["message"] == "no Route matched with those values"
+    await prefixed.get("/healthcheck", status=401)
+    assert await prefixed.with_token(user_token).get("/healthcheck") == "ok"
+
+
+@pytest.mark.route("GET /metrics")
+async def test_metrics_are_read_at_the_services_own_port_alone(
+    stack: WholeStack, visitor: Visitor, user_token: str, admin_token: str
+) -> None:
+    for caller in (visitor, visitor.with_token(user_token), visitor.with_token(admin_token)):
+        refused = await caller.get("/metrics", status=404)
         assert refused["message"] == "no Route matched with those values"
-        await prefixed.get(path, status=401)
-    assert await ann.get("/healthcheck") == "ok"
-    assert "jan_llm_api_requests_total" in (await ann.send("GET", "/metrics")).text
+    own_port = httpx.ASGITransport(app=stack.llm_api)
+    async with httpx.AsyncClient(transport=own_port, base_url="http://llm-api") as operator:
+        answer = await Visitor(operator, stack.visitor.asked).send("GET", "/metrics")
+    assert "jan_llm_api_requests_total" in answer.text
