@@ -13,9 +13,10 @@ from starlette.types import Scope
 
 from jan_server.authentication.identity_header import HEADER_BYTES, IdentitySigner
 from jan_server.authentication.jwks import KeysUnavailable
+from jan_server.authentication.outages import keys_unavailable
 from jan_server.authentication.principal import Principal, principal_from_token
 from jan_server.authentication.verifier import InvalidToken, TokenVerifier
-from jan_server.http.errors import ApiError, forbidden, unauthorized, unavailable
+from jan_server.http.errors import ApiError, forbidden, unauthorized
 
 KEY_MARK = "sk_"
 
@@ -79,7 +80,7 @@ class Guard:
             code = "token_expired" if "expired" in str(failure) else "invalid_token"
             raise unauthorized(str(failure), code=code) from failure
         except KeysUnavailable as failure:
-            raise unavailable("the identity server's keys cannot be fetched; try again shortly") from failure
+            raise keys_unavailable() from failure
 
 
 def bearer(authorization: str) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from starlette.types import ASGIApp
 
 from jan_server.authentication.identity_header import IdentitySigner
+from jan_server.authentication.outages import identity_unavailable
 from jan_server.gateway.gateway import Gateway
 from jan_server.gateway.plugins.ip_restriction import read_networks
-from jan_server.gateway.shipped_file import gateway_file, service_ports
+from jan_server.gateway.shipped_file import IDENTITY_SERVICES, gateway_file, service_ports
 from jan_server.http.context import ServiceContext
 from jan_server.settings.tree.follow import local_host
 
@@ -38,4 +39,5 @@ def create_app(context: ServiceContext, upstream_apps: Mapping[str, ASGIApp] | N
         local_host=local_host(settings.server.listen_address),
         trusted=read_networks(section.trusted_ips, "trusted_ips"),
         refused_credentials_per_minute=section.refused_credentials if section.rate_limits_enabled else 0,
+        away=dict.fromkeys(IDENTITY_SERVICES, identity_unavailable),
     )

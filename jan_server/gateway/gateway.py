@@ -24,7 +24,7 @@ from jan_server.gateway.rejection import Reply, no_route, refused
 from jan_server.gateway.responder import Responder
 from jan_server.gateway.router import Match, Router
 from jan_server.gateway.upstreams.outgoing import bad_response
-from jan_server.gateway.upstreams.table import UpstreamTable
+from jan_server.gateway.upstreams.table import Away, UpstreamTable
 from jan_server.http.errors import ApiError
 
 logger = logging.getLogger("jan.gateway")
@@ -52,6 +52,7 @@ class Gateway:
         local_ports: Ports of this stack's services, by host name.
         trusted: Networks whose `X-Forwarded-*` and `X-Real-IP` are believed.
         refused_credentials_per_minute: How many refused credentials an address may present; 0 for any number.
+        away: What is told of a service that cannot be reached, by its name in the file.
     """
 
     def __init__(
@@ -65,10 +66,11 @@ class Gateway:
         local_host: str = "127.0.0.1",
         trusted: tuple[Network, ...] = (),
         refused_credentials_per_minute: int = 0,
+        away: Mapping[str, Away] | None = None,
     ) -> None:
         self.file = file
         self.router = Router(file.routes, file.services)
-        self.upstreams = UpstreamTable(file, apps, local_ports, client, local_host=local_host)
+        self.upstreams = UpstreamTable(file, apps, local_ports, client, local_host=local_host, away=away)
         self._redis = RedisPool()
         surroundings = Surroundings(
             client=client,

@@ -32,6 +32,9 @@ from jan_server.settings.tree import Settings
 from jan_server.settings.tree.rate_limits import RateLimit, RateLimits
 
 TEMPLATE = "kong/kong.yml.j2"
+IDENTITY_SERVICES = ("identity-svc", "identity-realm-svc")
+"""The services of the file that are the realm's issuer."""
+
 TOKEN_SECONDS = 3600
 """The longest accepted remaining life of a token (contract/gateway.md, section 4.1)."""
 

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from jan_server.authentication.guard import KEY_MARK, bearer
 from jan_server.authentication.jwks import KeySet, KeysUnavailable
+from jan_server.authentication.outages import keys_unavailable
 from jan_server.authentication.principal import Principal, principal_from_token
 from jan_server.authentication.verifier import (
     CurrentKey,
@@ -32,7 +33,7 @@ from jan_server.gateway.exchange import Exchange
 from jan_server.gateway.fields import Fields, KongFileError
 from jan_server.gateway.plugins.kind import PluginKind, Surroundings
 from jan_server.gateway.rejection import Reply
-from jan_server.http.errors import ApiError, unauthorized, unavailable
+from jan_server.http.errors import ApiError, unauthorized
 
 REMEMBERED_TOKENS = 10_000
 KEY_PLUGIN = "keycloak-apikey"
@@ -226,7 +227,7 @@ class Jwt:
             code = "token_expired" if "expired" in str(failure) else "invalid_token"
             raise ApiError(401, str(failure), code=code, headers=_CHALLENGE) from failure
         except KeysUnavailable as failure:
-            raise unavailable("the realm's signing keys cannot be fetched; try again shortly") from failure
+            raise keys_unavailable() from failure
         accepted = Accepted(verifier, verified, principal_from_token(verified.claims), consumer)
         self._accepted[token] = accepted
         if len(self._accepted) > REMEMBERED_TOKENS:
@@ -306,7 +307,7 @@ def _keys(
         try:
             return await published.key(kid)
         except KeysUnavailable:
-            if own is None:
+            if own is None or published.fetched:
                 raise
             return own
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -18,6 +18,12 @@ from jan_server.gateway.upstreams.call import call_address, call_app
 from jan_server.gateway.upstreams.in_process import InProcess
 from jan_server.gateway.upstreams.outgoing import NotReached
 from jan_server.gateway.upstreams.remote import Remote
+from jan_server.http.errors import ApiError
+
+Away = Callable[[], ApiError]
+"""Makes what is told of a service that cannot be reached, where it is not Kong's words."""
+
+NOT_REACHED = frozenset({502, 503, 504})
 
 
 class Address(Protocol):
@@ -32,11 +38,24 @@ class Address(Protocol):
 class Upstream:
     """Everything that answers for one service.
 
+    Args:
+        service: The service.
+        addresses: Where it is asked.
+        weights: How often each address is asked, in proportion.
+        away: Told when none can be reached, in place of Kong's 502, 503 and 504.
+
     Attributes:
         host: The `Host` that it is asked with, unless a route preserves the client's.
     """
 
-    def __init__(self, service: Service, addresses: Sequence[Address], weights: Sequence[int]) -> None:
+    def __init__(
+        self,
+        service: Service,
+        addresses: Sequence[Address],
+        weights: Sequence[int],
+        away: Away | None = None,
+    ) -> None:
+        self._away = away
         self._addresses = tuple(addresses)
         self._turns = RoundRobin(weights)
         self._tries = service.retries + 1
@@ -51,6 +70,14 @@ class Upstream:
         if len(self._addresses) == 1 and isinstance(self._addresses[0], InProcess):
             await self._addresses[0].serve(exchange, respond)
             return
+        try:
+            await self._try_all(exchange, respond)
+        except ApiError as failure:
+            if self._away is None or failure.status not in NOT_REACHED:
+                raise
+            raise self._away() from failure
+
+    async def _try_all(self, exchange: Exchange, respond: Responder) -> None:
         tried: set[int] = set()
         for attempt in range(1, self._tries + 1):
             position = self._turns.next(tried)
@@ -73,6 +100,7 @@ class UpstreamTable:
             outside this process; one that does not run is told by name.
         client: The process's outgoing client.
         local_host: Where those services listen.
+        away: What is told of a service that cannot be reached, by the name of the service.
     """
 
     def __init__(
@@ -83,7 +111,9 @@ class UpstreamTable:
         client: aiohttp.ClientSession,
         *,
         local_host: str = "127.0.0.1",
+        away: Mapping[str, Away] | None = None,
     ) -> None:
+        self._away = away or {}
         self._file = file
         self._local_host = local_host
         self._apps = apps
@@ -92,11 +122,12 @@ class UpstreamTable:
         self.of_service = {name: self._upstream(service) for name, service in file.services.items()}
 
     def _upstream(self, service: Service) -> Upstream:
+        away = self._away.get(service.name)
         balanced = self._file.upstreams.get(service.host)
         if balanced is None:
-            return Upstream(service, [self._address(service, service.host, service.port)], [1])
+            return Upstream(service, [self._address(service, service.host, service.port)], [1], away)
         addresses = [self._address(service, target.host, target.port) for target in balanced.targets]
-        return Upstream(service, addresses, [target.weight for target in balanced.targets])
+        return Upstream(service, addresses, [target.weight for target in balanced.targets], away)
 
     def _address(self, service: Service, host: str, port: int) -> Address:
         if host in self._apps:

@@ -63,6 +63,10 @@ class Accounts:
         self._server = server
         self._roles: dict[str, Mapping[str, Any]] = {}
 
+    def doubt(self) -> None:
+        """Find out, without waiting, whether the identity server answers at all."""
+        self._server.availability.doubt()
+
     async def create(
         self, *, username: str, email: str, password: str, attributes: Mapping[str, Sequence[str]]
     ) -> str:

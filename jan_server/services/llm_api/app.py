@@ -31,7 +31,7 @@ from jan_server.services.llm_api.identity_server import IdentityAddress, Identit
 from jan_server.services.llm_api.key_check import KeyCheck
 from jan_server.services.llm_api.mcp_tools import seed_tools
 from jan_server.services.llm_api.metrics import RequestMetrics
-from jan_server.services.llm_api.readiness import Readiness, database_probe
+from jan_server.services.llm_api.readiness import Readiness, database_probe, identity_probe
 from jan_server.services.llm_api.request_limit import RequestLimit
 from jan_server.services.llm_api.resources import Resources
 from jan_server.services.llm_api.routes import (
@@ -98,6 +98,7 @@ def create_app(context: ServiceContext) -> ASGIApp:
         app.state.guard = guard(opened)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(opened.database.dispose)
+            stack.push_async_callback(opened.identity.availability.close)
             stack.push_async_callback(opened.key_check.record_uses)
             stack.push_async_callback(opened.share_views.record)
             await stack.enter_async_context(
@@ -235,6 +236,7 @@ def open_resources(context: ServiceContext) -> Resources:
     readiness.add("database", database_probe(database))
     serving = make_serving(settings, database, context.client)
     readiness.add("inference", inference_probe(serving))
+    readiness.add("identity", identity_probe(identity.availability))
     llm_api = settings.services.llm_api
     return Resources(
         settings=settings,

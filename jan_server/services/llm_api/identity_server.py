@@ -17,12 +17,10 @@ from urllib.parse import quote, urlencode
 import aiohttp
 import orjson
 
+from jan_server.services.llm_api.identity_availability import PATIENCE_SECONDS, Availability
+
 TOKEN_MARGIN_SECONDS = 15.0
 """A service account's token is replaced this long before it ends."""
-
-PAUSE_SECONDS = 1.0
-"""After a call without an answer, further calls fail at once for this long: a server that
-hangs must not pile up waiting requests here."""
 
 QUOTED_CHARACTERS = 512
 
@@ -68,7 +66,7 @@ class IdentityAddress:
         redirect_uri: This service's callback, as registered with the client.
         backend_id: The confidential client whose service account administers users.
         backend_secret: That client's secret.
-        timeout_seconds: Longest wait for one answer.
+        timeout_seconds: Longest wait for one answer of a server that does answer others.
     """
 
     base_url: str
@@ -106,13 +104,13 @@ class IdentityServer:
     def __init__(self, client: aiohttp.ClientSession, address: IdentityAddress) -> None:
         self.address = address
         self._client = client
-        self._silent_until = 0.0
         self._service_token = ""
         self._service_token_until = 0.0
         self._service_token_lock = asyncio.Lock()
         realm = quote(address.realm, safe="")
         self._protocol = f"/realms/{realm}/protocol/openid-connect"
         self._administration = f"/admin/realms/{realm}"
+        self.availability = Availability(client, f"{address.base_url}{self._protocol}/certs")
 
     # -- tokens ---------------------------------------------------------------------------
 
@@ -164,6 +162,11 @@ class IdentityServer:
         """The claims about the holder of an access token; raises as `password_grant`."""
         answer = await self._call("GET", f"{self._protocol}/userinfo", token=access_token)
         return answer.body if isinstance(answer.body, dict) else {}
+
+    async def check_available(self) -> None:
+        """Raise IdentityUnavailable when the server does not answer right now."""
+        if self.availability.away or not await self.availability.answers():
+            raise IdentityUnavailable("the identity server does not answer")
 
     def authorization_url(self, *, state: str, challenge: str) -> str:
         """Where a browser starts a log-in (authorization code with PKCE, S256)."""
@@ -255,10 +258,36 @@ class IdentityServer:
         query: Mapping[str, str] | None = None,
         token: str = "",
     ) -> Answer:
-        if time.monotonic() < self._silent_until:
+        if self.availability.away:
             raise IdentityUnavailable("the identity server did not answer a moment ago")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        for again in (True, False):
+        call = asyncio.ensure_future(self._send(method, path, form, body, query, headers))
+        try:
+            done, _ = await asyncio.wait({call}, timeout=PATIENCE_SECONDS)
+            # One that is slow is waited for; one that answers nobody is not.
+            if not done and not await self.availability.answers() and not call.done():
+                raise IdentityUnavailable("the identity server does not answer")
+            status, content, location = await call
+        finally:
+            call.cancel()
+        if status >= 500:
+            raise IdentityUnavailable(f"the identity server answered {status}: {_quoted(content)}")
+        if status >= 400:
+            raise _refusal(status, content)
+        return Answer(status, _parsed(content), location)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        form: Mapping[str, str] | None,
+        body: Any,
+        query: Mapping[str, str] | None,
+        headers: Mapping[str, str],
+    ) -> tuple[int, bytes, str]:
+        """Status, content and `Location` of the answer; raises IdentityUnavailable without one."""
+        again = True
+        while True:
             try:
                 async with self._client.request(
                     method,
@@ -270,24 +299,17 @@ class IdentityServer:
                     timeout=aiohttp.ClientTimeout(total=self.address.timeout_seconds),
                     allow_redirects=False,
                 ) as response:
-                    status = response.status
-                    content = await response.read()
-                    location = response.headers.get("Location", "")
-                break
+                    return response.status, await response.read(), response.headers.get("Location", "")
             except (aiohttp.ServerDisconnectedError, ConnectionResetError) as failure:
                 # A kept connection may end just when it is used again; a new one tells the truth.
                 if not again:
                     raise self._unavailable(failure) from failure
+                again = False
             except (aiohttp.ClientError, TimeoutError, OSError) as failure:
                 raise self._unavailable(failure) from failure
-        if status >= 500:
-            raise IdentityUnavailable(f"the identity server answered {status}: {_quoted(content)}")
-        if status >= 400:
-            raise _refusal(status, content)
-        return Answer(status, _parsed(content), location)
 
     def _unavailable(self, failure: Exception) -> IdentityUnavailable:
-        self._silent_until = time.monotonic() + PAUSE_SECONDS
+        self.availability.lost()
         reason = str(failure) or type(failure).__name__
         return IdentityUnavailable(f"the identity server does not answer: {reason}")
 

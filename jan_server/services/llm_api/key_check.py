@@ -32,6 +32,9 @@ RIGHTS_SECONDS = 15.0
 """How old an owner's roles and groups may be; whether the owner is enabled is always asked."""
 REMEMBERED_OWNERS = 20_000
 
+PATIENCE_SECONDS = 1.0
+"""How long the identity server may take over an owner whom it vouched for within the grace."""
+
 
 @dataclass(frozen=True, slots=True)
 class KeyOwner:
@@ -137,16 +140,14 @@ class KeyCheck:
     async def _ask(self, subject: str) -> _Vouched | None:
         known = self._vouched.get(subject)
         moment = time.monotonic()
+        graced = known is not None and moment - known.at <= self._grace_seconds
         try:
-            if known is not None and moment - known.rights_at < RIGHTS_SECONDS:
-                account = await self._accounts.find(subject)
-                rights: Rights | None = known.rights
-                rights_at = known.rights_at
-            else:
-                account, rights = await self._account_and_rights(subject)
-                rights_at = moment
-        except IdentityUnavailable:
-            if known is None or moment - known.at > self._grace_seconds:
+            async with asyncio.timeout(PATIENCE_SECONDS if graced else None):
+                account, rights, rights_at = await self._told(subject, known, moment)
+        except (IdentityUnavailable, TimeoutError) as failure:
+            if isinstance(failure, TimeoutError):
+                self._accounts.doubt()
+            if not graced:
                 raise
             return known
         if account is None or not account.enabled or rights is None:
@@ -158,6 +159,14 @@ class KeyCheck:
         if len(self._vouched) > REMEMBERED_OWNERS:
             self._vouched.popitem(last=False)
         return vouched
+
+    async def _told(
+        self, subject: str, known: _Vouched | None, moment: float
+    ) -> tuple[Account | None, Rights | None, float]:
+        """What the identity server says of an owner now, and since when the rights hold."""
+        if known is not None and moment - known.rights_at < RIGHTS_SECONDS:
+            return await self._accounts.find(subject), known.rights, known.rights_at
+        return *await self._account_and_rights(subject), moment
 
     async def _account_and_rights(self, subject: str) -> tuple[Account | None, Rights | None]:
         account, rights = await asyncio.gather(

@@ -406,4 +406,4 @@ async def test_failures_of_the_identity_server_are_failures_behind_this_service(
     assert "I am a teapot" in answer.json()["message"]
     keycloak.down = True
     answer = await admin.get(USERS)
-    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert (answer.status_code, answer.json()["code"]) == (503, "identity_unavailable")

@@ -48,7 +48,8 @@ async def login(
     """Where to send the browser; `redirect_url` is where it ends up, with tokens in its fragment.
 
     A cookie marks the browser; whether the callback insists on it is a setting, because pages
-    that fetch this without credentials do not keep it.
+    that fetch this without credentials do not keep it. 503 while the identity server is away:
+    the browser would find nobody there.
     """
     llm_api = opened.settings.services.llm_api
     allowed = (*llm_api.login_redirects, *opened.settings.identity.redirect_uris)
@@ -58,6 +59,7 @@ async def login(
             param="redirect_url",
             code="redirect_not_allowed",
         )
+    await opened.identity.check_available()
     async with opened.database.session() as session:
         started = await begin_login(session, opened.identity, redirect_url or llm_api.login_home)
     name, value = browser_cookie(started.state)
