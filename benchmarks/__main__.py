@@ -8,10 +8,11 @@ import asyncio
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import lists, proxy, startup, stored_chat
+from benchmarks import identity, lists, proxy, startup, stored_chat
 from benchmarks.comparison import Comparison, Length
 from benchmarks.lists import PageFigure
 from benchmarks.platform import machine, running_servers
+from benchmarks.startup import Figure
 
 
 def main() -> None:
@@ -24,7 +25,7 @@ def main() -> None:
     console = Console(width=140)
     console.print(" · ".join(machine()))
     table = Table("figure", "bare proxy", "platform", "ratio", "difference", "CPU per answer", "target")
-    comparisons, pages = measure(Length(options.seconds, options.rounds))
+    comparisons, pages, of_identity = measure(Length(options.seconds, options.rounds))
     for figure in comparisons:
         table.add_row(
             figure.name,
@@ -43,19 +44,20 @@ def main() -> None:
     console.print(table)
 
     table = Table("figure", "median", "target")
-    for start in startup.run(rounds=options.rounds):
-        table.add_row(start.name, start.value, start.target)
+    for each in (*of_identity, *startup.run(rounds=options.rounds)):
+        table.add_row(each.name, each.value, each.target)
     console.print(table)
 
 
-def measure(length: Length) -> tuple[list[Comparison], list[PageFigure]]:
+def measure(length: Length) -> tuple[list[Comparison], list[PageFigure], list[Figure]]:
     """Everything that one running stack is enough for; long lists come last, behind the chats."""
     with running_servers() as servers:
 
-        async def run() -> tuple[list[Comparison], list[PageFigure]]:
+        async def run() -> tuple[list[Comparison], list[PageFigure], list[Figure]]:
             comparisons = await proxy.measure(servers, length)
             comparisons += await stored_chat.measure(servers, length)
-            return comparisons, await lists.measure(servers, seconds=length.seconds)
+            of_identity = await identity.measure(servers, seconds=length.seconds)
+            return comparisons, await lists.measure(servers, seconds=length.seconds), of_identity
 
         return asyncio.run(run())
 

@@ -76,6 +76,15 @@ def get_request(port: int, path: str, *, token: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{_authorization(token)}\r\n".encode()
 
 
+def form_request(port: int, path: str, form: str) -> bytes:
+    """The bytes of a POST of an encoded form."""
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+        f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(form)}\r\n\r\n"
+    )
+    return (head + form).encode()
+
+
 def _authorization(token: str) -> str:
     return f"Authorization: Bearer {token}\r\n" if token else ""
 

@@ -101,19 +101,19 @@ class Platform:
             raise RuntimeError(f"jan {' '.join(arguments)} failed:\n{finished.stdout}\n{finished.stderr}")
         return finished.stdout
 
-    def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """POST to the gateway and decode the answer."""
-        return self._send("POST", path, json.dumps(body or {}).encode())
+    def post(self, path: str, body: Mapping[str, Any] | None = None, *, token: str = "") -> Any:
+        """POST to the gateway, as the platform's guest or with another token, and decode the answer."""
+        return self._send("POST", path, json.dumps(body or {}).encode(), token)
 
     def get(self, path: str) -> Any:
         """GET from the gateway and decode the answer."""
         return self._send("GET", path)
 
-    def _send(self, method: str, path: str, body: bytes | None = None) -> Any:
+    def _send(self, method: str, path: str, body: bytes | None = None, token: str = "") -> Any:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.gateway}{path}",
             data=body,
-            headers={"content-type": "application/json", "authorization": f"Bearer {self.token}"},
+            headers={"content-type": "application/json", "authorization": f"Bearer {token or self.token}"},
             method=method,
         )
         with urllib.request.urlopen(request, timeout=30) as answer:

@@ -13,6 +13,8 @@ import hashlib
 import hmac
 import os
 import re
+import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -31,6 +33,8 @@ SALT_BYTES = 16
 
 MAX_LENGTH = 1024
 """Longer passwords are refused, so that nobody makes the server hash megabytes."""
+
+HASHING_NICENESS = 5
 
 _PBKDF2 = re.compile(r"\$pbkdf2-(sha1|sha256|sha512)\$i=(\d{1,8})\$([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+)\Z")
 
@@ -61,8 +65,11 @@ class PasswordHasher:
             hash_len=HASH_BYTES,
             salt_len=SALT_BYTES,
         )
+        # A core stays free for everything else, and the scheduler lets everything else go first.
         self._threads = ThreadPoolExecutor(
-            max_workers=max(2, os.cpu_count() or 2), thread_name_prefix="password"
+            max_workers=max(1, (os.cpu_count() or 2) - 1),
+            thread_name_prefix="password",
+            initializer=_give_way,
         )
         # Compared with when there is no user, so that an unknown name takes as long as a known one.
         self._nobody = self._argon2.hash(os.urandom(16).hex())
@@ -92,6 +99,12 @@ class PasswordHasher:
 
     async def _off_loop(self, work: Callable[[], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def _give_way() -> None:
+    """Lower the priority of this thread, where threads have one of their own."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), HASHING_NICENESS)
 
 
 def pbkdf2_hash(algorithm: str, iterations: int, salt: bytes, digest: bytes) -> str:
