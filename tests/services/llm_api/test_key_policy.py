@@ -80,6 +80,7 @@ def end_of(answer: httpx.Response) -> datetime:
         ("/v1/messages", {"messages": HELLO, "max_tokens": 5}),
         ("/v1/audio/speech", {"input": "Hello", "voice": "alloy"}),
         ("/v1/images/generations", {"prompt": "Hello"}),
+        ("/v1/images/edits", {"prompt": "Hello", "image": "data:image/png;base64,iVBORw0KGgo="}),
     ],
 )
 async def test_denied_models_are_403_on_every_route(
@@ -100,17 +101,33 @@ async def picturing(serve: Serve, serving_platform: Platform) -> Platform:
     return await serve(serving_platform.upstream, llm_api={"images": {"enabled": True}})
 
 
-async def test_uploads_are_refused_too(person: Person) -> None:
+@pytest.mark.parametrize(
+    ("path", "form", "file"),
+    [
+        ("/v1/audio/transcriptions", {}, ("file", "a.wav", b"RIFF", "audio/wav")),
+        ("/v1/audio/translations", {}, ("file", "a.wav", b"RIFF", "audio/wav")),
+        ("/v1/images/edits", {"prompt": "Hello"}, ("image", "a.png", b"\x89PNG\r\n\x1a\n", "image/png")),
+        # Variations are not made at all.
+        ("/v1/images/variations", {}, ("image", "a.png", b"\x89PNG\r\n\x1a\n", "image/png")),
+    ],
+    ids=["transcriptions", "translations", "edits", "variations"],
+)
+async def test_uploads_for_denied_models_reach_no_provider(
+    picturing: Platform, path: str, form: dict[str, str], file: tuple[str, str, bytes, str]
+) -> None:
+    person = new_person(picturing)
     key = await person.key(denied_models=["unknown/*"])
     principal = replace(person.principal, key_id=key, method="apikey")
-    async with person.platform.client() as client:
+    calls = len(picturing.upstream.calls)
+    async with picturing.client() as client:
         refused = await client.post(
-            "/v1/audio/transcriptions",
-            data={"model": MODEL},
-            files={"file": ("a.wav", b"RIFF", "audio/wav")},
-            headers={HEADER: person.platform.signer.sign(principal)},
+            path,
+            data={"model": MODEL, **form},
+            files={file[0]: file[1:]},
+            headers={HEADER: picturing.signer.sign(principal)},
         )
-    assert refused.status_code == 403, refused.text
+    assert refused.status_code == (501 if path.endswith("variations") else 403), refused.text
+    assert len(picturing.upstream.calls) == calls
 
 
 async def test_the_list_shows_what_the_key_may_call(person: Person) -> None:

@@ -17,9 +17,11 @@ from jan_server.authentication.identity_header import HEADER, IdentitySigner
 from jan_server.database.engine import Database
 from jan_server.services.llm_api.accounting import Accounting
 from jan_server.services.llm_api.prices import Prices
+from jan_server.services.llm_api.routes.usage import csv_lines
 from jan_server.services.llm_api.usage import UsageFilter, grouped_usage, hold_still, total_usage
 from tests.services.llm_api.administrators import new_admin
 from tests.services.llm_api.callers import Caller, new_caller
+from tests.sql import run_sql
 
 TODAY = datetime.now(UTC).date()
 
@@ -218,3 +220,23 @@ async def test_a_report_sees_one_moment(database_url: str, tmp_path: Path) -> No
         [group] = await grouped_usage(session, wanted, ["model"])
         assert group.usage == total
     await database.dispose()
+
+
+async def test_an_export_sees_one_moment_however_long_it_takes(
+    llm_api: httpx.AsyncClient, database_url: str, tmp_path: Path
+) -> None:
+    database, ledger, caller = Database(database_url), Ledger(database_url, tmp_path), new_caller(llm_api)
+    user = await number_of(caller)
+    keys = sorted([(await caller.post("/auth/api-keys", {"name": "before"})).json()["id"] for _ in range(3)])
+    await ledger.add(*({"user_id": user, "key_id": key} for key in keys))
+    wanted = UsageFilter(TODAY, TODAY + timedelta(days=1), user_id=user)
+    lines = csv_lines(database, wanted, ("key",), at_once=1)
+    told = [await anext(lines), await anext(lines)]
+    await ledger.add(*({"user_id": user, "key_id": key} for key in keys))
+    await run_sql(database_url, "update llm_api.api_keys set name = 'after' where user_id = %s", (user,))
+    told += [line async for line in lines]
+    await database.dispose()
+    rows = list(csv.DictReader(io.StringIO(b"".join(told).decode())))
+    assert [(row["key_id"], row["key_name"], row["request_count"]) for row in rows] == [
+        (key, "before", "1") for key in keys
+    ]

@@ -191,23 +191,26 @@ async def _names(session: AsyncSession, groups: Sequence[UsageGroup]) -> UsageNa
 def _csv(database: Database, wanted: UsageFilter, by: Sequence[str]) -> Response:
     name = f"usage-{wanted.first.isoformat()}-{wanted.last.isoformat()}.csv"
     return StreamingResponse(
-        _csv_lines(database, wanted, by),
+        csv_lines(database, wanted, by),
         media_type=CSV_TYPE,
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
 
-async def _csv_lines(database: Database, wanted: UsageFilter, by: Sequence[str]) -> AsyncIterator[bytes]:
-    """All groups, some hundred lines at a time; the first line names the columns."""
+async def csv_lines(
+    database: Database, wanted: UsageFilter, by: Sequence[str], *, at_once: int = _CSV_CHUNK
+) -> AsyncIterator[bytes]:
+    """All groups and their names as of one moment, so many lines at a time; the first names the columns."""
     yield csv_line(group_columns(by))
-    async with database.session() as session, database.session() as names:
+    async with database.session() as session:
+        await hold_still(session)
         waiting: list[UsageGroup] = []
         async for group in each_group(session, wanted, by):
             waiting.append(group)
-            if len(waiting) >= _CSV_CHUNK:
-                yield _lines(waiting, await _names(names, waiting))
+            if len(waiting) >= at_once:
+                yield _lines(waiting, await _names(session, waiting))
                 waiting = []
-        yield _lines(waiting, await _names(names, waiting))
+        yield _lines(waiting, await _names(session, waiting))
 
 
 def _lines(groups: Sequence[UsageGroup], names: UsageNames) -> bytes:
