@@ -277,9 +277,9 @@ async def activate(session: AsyncSession, conversation: Conversation, branch: st
     return await _write(session, conversation, {"active_branch": branch})
 
 
-async def touch_conversation(session: AsyncSession, conversation: Conversation) -> None:
+async def touch_conversation(session: AsyncSession, conversation: Conversation) -> Conversation:
     """Note that something in a conversation changed; `Missing` when it was deleted in the meantime."""
-    await _write(session, conversation, {})
+    return await _write(session, conversation, {})
 
 
 async def delete_conversation(session: AsyncSession, conversation: Conversation) -> None:

@@ -151,6 +151,17 @@ async def test_an_id_that_is_taken_is_a_conflict(owner: Caller) -> None:
         ({"type": "image", "image": {"url": "https://a.example/b.png", "detail": "low"}}, None),
         ({"type": "image", "file_id": "file_1"}, {"type": "image", "image": {"file_id": "file_1"}}),
         ({"type": "image", "image": {"url": "data:image/png;jan_0123"}}, None),
+        (
+            {"type": "input_image", "image_url": "https://a.example/b.png", "detail": "original"},
+            {"type": "image", "image": {"url": "https://a.example/b.png", "detail": "original"}},
+        ),
+        ({"type": "input_image", "file_id": "file_1"}, {"type": "image", "image": {"file_id": "file_1"}}),
+        (
+            {"type": "input_file", "file_data": "data:text/plain;base64,YQ==", "filename": "a.txt"},
+            {"type": "file", "file": {"file_data": "data:text/plain;base64,YQ==", "filename": "a.txt"}},
+        ),
+        ({"type": "file", "file": {"file_url": "https://a.example/b.pdf"}}, None),
+        ({"type": "summary_text", "text": "a"}, {"type": "summary_text", "summary_text": "a"}),
         ({"type": "file", "file": {"file_id": "file_1", "mime_type": "text/plain", "size": 10}}, None),
         ({"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}, None),
         ({"type": "refusal", "refusal": "no"}, None),
@@ -206,7 +217,15 @@ async def test_blocks_are_brought_into_one_form(
             {"content": [{"type": "image", "image": {"file_id": "f", "detail": "much"}}]},
             "items[1].content[0].detail",
         ),
+        (
+            {"content": [{"type": "input_image", "image_url": "ftp://a.example"}]},
+            "items[1].content[0].image_url",
+        ),
+        ({"content": [{"type": "input_image", "image_url": None}]}, "items[1].content[0]"),
         ({"content": [{"type": "file"}]}, "items[1].content[0].file_id"),
+        ({"content": [{"type": "input_file", "filename": "a"}]}, "items[1].content[0].file_id"),
+        ({"type": "reasoning", "summary": "short"}, "items[1].summary"),
+        ({"type": "custom_tool_call", "input": {}}, "items[1].input"),
         (
             {"content": [{"type": "file", "file_id": "f", "size": 512 * 1024 * 1024 + 1}]},
             "items[1].content[0].size",

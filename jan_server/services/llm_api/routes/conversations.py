@@ -19,6 +19,7 @@ from jan_server.services.llm_api.resources import Open
 from jan_server.services.llm_api.routes.body import body_of, documented
 from jan_server.services.llm_api.routes.caller import CallerUser
 from jan_server.services.llm_api.routes.listing import page_parameters, query_parameter, text_filter
+from jan_server.services.llm_api.routes.openai_callers import SpeaksOpenAI
 from jan_server.services.llm_api.schemas.conversation import (
     ConversationChanges,
     ConversationDeleted,
@@ -31,6 +32,7 @@ from jan_server.services.llm_api.schemas.conversation import (
 )
 from jan_server.services.llm_api.schemas.error import errors
 from jan_server.services.llm_api.schemas.new_item import new_items
+from jan_server.services.llm_api.schemas.openai_item import openai_conversation_members
 
 router = APIRouter(prefix="/v1/conversations", tags=["conversations"], responses=errors(400, 401))
 
@@ -42,6 +44,12 @@ async def caller_conversation(opened: Open, caller: CallerUser, conversation_id:
 
 
 CallerConversation = Annotated[Conversation, Depends(caller_conversation)]
+
+
+def conversation_answer(conversation: Conversation, *, openai: bool) -> Response:
+    """A conversation as the caller reads it."""
+    shape = openai_conversation_members if openai else conversation_members
+    return OrjsonResponse(shape(conversation))
 
 
 @router.get(
@@ -77,10 +85,13 @@ async def listed(request: Request, opened: Open, caller: CallerUser) -> Response
     responses=errors(404, 409),
 )
 async def create(
-    opened: Open, caller: CallerUser, body: Annotated[NewConversation, Depends(body_of(NewConversation))]
+    opened: Open,
+    caller: CallerUser,
+    body: Annotated[NewConversation, Depends(body_of(NewConversation))],
+    openai: SpeaksOpenAI,
 ) -> Response:
     """With its first items, where the body holds some; all of it or nothing."""
-    items = new_items(body.items or [])
+    items = new_items(body.items or [], foreign_ids=openai)
     async with opened.database.session() as session:
         conversation = await conversations.create_conversation(
             session,
@@ -91,7 +102,7 @@ async def create(
             project_id=body.project_id,
         )
         await append_items(session, conversation, items)
-    return OrjsonResponse(conversation_members(conversation))
+    return conversation_answer(conversation, openai=openai)
 
 
 @router.delete("", summary="Delete all conversations of the caller", response_model=ConversationsDeleted)
@@ -108,9 +119,9 @@ async def delete_all(opened: Open, caller: CallerUser) -> Response:
     response_model=ConversationObject,
     responses=errors(404),
 )
-async def read(conversation: CallerConversation) -> Response:
+async def read(conversation: CallerConversation, openai: SpeaksOpenAI) -> Response:
     """The conversation without its items."""
-    return OrjsonResponse(conversation_members(conversation))
+    return conversation_answer(conversation, openai=openai)
 
 
 @router.post(
@@ -124,6 +135,7 @@ async def change(
     opened: Open,
     conversation: CallerConversation,
     body: Annotated[ConversationChanges, Depends(body_of(ConversationChanges))],
+    openai: SpeaksOpenAI,
 ) -> Response:
     """What is left out stays as it is."""
     async with opened.database.session() as session:
@@ -135,7 +147,7 @@ async def change(
             referrer=body.referrer,
             project_id=body.project_id,
         )
-    return OrjsonResponse(conversation_members(conversation))
+    return conversation_answer(conversation, openai=openai)
 
 
 @router.delete(
