@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import openai
 import pytest
+from openai.types.conversations import Message
+from openai.types.responses import ResponseFunctionToolCallItem, ResponseFunctionToolCallOutputItem
 
+from tests.services.llm_api.platform import TRUST
 from tests.services.llm_api.through_gateway.stack import MODEL, Visitor
 
 HELLO = {"role": "user", "content": [{"type": "input_text", "text": "Hello"}]}
@@ -84,6 +88,35 @@ async def test_items_are_added_read_and_cut_off(ann: Visitor, talk: str) -> None
     assert (cut["branch"], cut["branch_created"], cut["deleted"]) == ("MAIN", True, True)
     assert [one["content"] for one in await items_of(ann, talk)] == [item["content"]]
     assert len(await items_of(ann, talk, branch=cut["old_main_backup"])) == 3
+
+
+async def test_openais_client_keeps_a_conversation_by_its_own_shapes(
+    ann: Visitor, user_token: str, talk: str
+) -> None:
+    async with openai.AsyncOpenAI(
+        api_key=user_token,
+        base_url=f"{ann.client.base_url}{ann.mount}/v1",
+        http_client=openai.DefaultAsyncHttpxClient(verify=TRUST),
+    ) as program:
+        conversations = program.conversations
+        conversation_id = talk.rpartition("/")[2]
+        call: Any = {"type": "function_call", "call_id": "call_1", "name": "weather", "arguments": "{}"}
+        output: Any = {"type": "function_call_output", "call_id": "call_1", "output": "21"}
+        await conversations.items.create(conversation_id, items=[call, output])
+        items = [item async for item in conversations.items.list(conversation_id, limit=3, order="asc")]
+        assert [type(item) for item in items] == [
+            Message,
+            Message,
+            ResponseFunctionToolCallItem,
+            ResponseFunctionToolCallOutputItem,
+        ]
+        assert items[0].model_dump()["content"][0]["text"] == "Hello"
+        changed = await conversations.items.delete(str(items[1].id), conversation_id=conversation_id)
+        assert changed == await conversations.retrieve(conversation_id)
+        assert [item["sequence_number"] for item in await items_of(ann, talk)] == [1, 2, 3]
+        assert (await conversations.delete(conversation_id)).deleted
+        with pytest.raises(openai.NotFoundError):
+            await conversations.items.retrieve(str(items[0].id), conversation_id=conversation_id)
 
 
 @pytest.mark.route("PATCH /v1/conversations/{conversation_id}/items/by-call-id/{call_id}")
