@@ -25,7 +25,7 @@ from jan_server.inference.prompted_tools import needs_prompt, prompt_tools, read
 from jan_server.inference.upstream_errors import UpstreamError
 from jan_server.services.llm_api import context_window
 from jan_server.services.llm_api.accounting import Accounting, MeteredCall, failure_status
-from jan_server.services.llm_api.chat_answer import AnswerRecorder, ChatAnswer, read_answer
+from jan_server.services.llm_api.chat_answer import AnswerRecorder, ChatAnswer, is_completion, read_answer
 from jan_server.services.llm_api.chat_history import Message
 from jan_server.services.llm_api.chat_request import ChatRequest
 from jan_server.services.llm_api.chat_storage import Exchange
@@ -397,7 +397,7 @@ class Chat:
         with call.meter:
             answer = await self._upstream.complete(call.model.provider, PATH, call.body)
             body = answer.body
-            if b'"choices"' not in body:
+            if not is_completion(body):
                 raise no_completion(call.model.provider, body)
             told = told_counts(body)
             call.meter.finish(200, call.counts(told, 0 if told else answer_tokens(read_answer(body))))

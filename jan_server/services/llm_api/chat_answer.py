@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from jan_server.http.sse import FrameSplitter, frame_data
+from jan_server.services.llm_api.message_content import text_of
 
 _DONE = b"[DONE]"
 _MOST_TOOL_CALLS = 256
@@ -38,30 +39,55 @@ class ChatAnswer:
         return not (self.text or self.reasoning or self.refusal or self.tool_calls)
 
 
+def is_completion(body: bytes) -> bool:
+    """Whether `body` is a chat completion: a whole JSON object with at least one choice and its message."""
+    try:
+        choices = orjson.loads(body)["choices"]
+        return bool(choices) and all(isinstance(choice["message"], dict) for choice in choices)
+    except (orjson.JSONDecodeError, LookupError, TypeError):
+        return False
+
+
 def read_answer(body: bytes) -> ChatAnswer:
     """The answer in a chat completion object; an empty one when there is no choice in it."""
-    try:
-        completion = orjson.loads(body)
-        choice = completion["choices"][0]
-        message = choice["message"]
-    except (orjson.JSONDecodeError, LookupError, TypeError):
+    if not is_completion(body):
         return ChatAnswer()
-    calls = message.get("tool_calls") or ()
+    choice = orjson.loads(body)["choices"][0]
+    message = choice["message"]
     return ChatAnswer(
-        text=message.get("content") or "",
-        reasoning=message.get("reasoning_content") or message.get("reasoning") or "",
-        refusal=message.get("refusal") or "",
-        tool_calls=[_call(call, index) for index, call in enumerate(calls)],
-        finish_reason=choice.get("finish_reason") or "",
+        # Mistral's reasoning models answer with a list of parts.
+        text=text_of(message.get("content")),
+        reasoning=text_of(message.get("reasoning_content") or message.get("reasoning")),
+        refusal=text_of(message.get("refusal")),
+        tool_calls=[_call(call, index) for index, call in enumerate(_objects(message.get("tool_calls")))],
+        finish_reason=text_of(choice.get("finish_reason")),
     )
 
 
+def _objects(value: Any) -> list[Mapping[str, Any]]:
+    """The objects of a list; nothing when it is no list."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _function(call: Mapping[str, Any]) -> tuple[str, str]:
+    """Name and arguments of a call; arguments that came as an object become the text that they should be."""
+    function = call.get("function")
+    if not isinstance(function, dict):
+        return "", ""
+    arguments = function.get("arguments") or ""
+    return text_of(function.get("name")), arguments if isinstance(arguments, str) else _json(arguments)
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
 def _call(call: Mapping[str, Any], index: int) -> dict[str, Any]:
-    function = call.get("function") or {}
+    name, arguments = _function(call)
     return {
-        "id": call.get("id") or f"call_{index}",
+        "id": text_of(call.get("id")) or f"call_{index}",
         "type": "function",
-        "function": {"name": function.get("name") or "", "arguments": function.get("arguments") or ""},
+        "function": {"name": name, "arguments": arguments},
     }
 
 
@@ -117,25 +143,27 @@ class AnswerRecorder:
         if error := chunk.get("error"):
             self.error = error if isinstance(error, dict) else {"message": str(error)}
             return
-        for choice in chunk.get("choices") or ():
+        for choice in _objects(chunk.get("choices")):
             if choice.get("index", 0) == 0:
-                self._add_delta(choice.get("delta") or {})
-                self.finish_reason = choice.get("finish_reason") or self.finish_reason
+                delta = choice.get("delta")
+                self._add_delta(delta if isinstance(delta, dict) else {})
+                self.finish_reason = text_of(choice.get("finish_reason")) or self.finish_reason
 
     def _add_delta(self, delta: Mapping[str, Any]) -> None:
-        if text := delta.get("content"):
+        if text := text_of(delta.get("content")):
             self._text.append(text)
-        if reasoning := delta.get("reasoning_content") or delta.get("reasoning"):
+        if reasoning := text_of(delta.get("reasoning_content") or delta.get("reasoning")):
             self._reasoning.append(reasoning)
-        if refusal := delta.get("refusal"):
+        if refusal := text_of(delta.get("refusal")):
             self._refusal.append(refusal)
-        for part in delta.get("tool_calls") or ():
+        for part in _objects(delta.get("tool_calls")):
             index = part.get("index", len(self.tool_calls))
-            if index >= _MOST_TOOL_CALLS:
+            if not isinstance(index, int) or not 0 <= index < _MOST_TOOL_CALLS:
                 continue
             while len(self.tool_calls) <= index:
                 self.tool_calls.append(_call({}, len(self.tool_calls)))
-            call, function = self.tool_calls[index], part.get("function") or {}
-            call["id"] = part.get("id") or call["id"]
-            call["function"]["name"] += function.get("name") or ""
-            call["function"]["arguments"] += function.get("arguments") or ""
+            call = self.tool_calls[index]
+            name, arguments = _function(part)
+            call["id"] = text_of(part.get("id")) or call["id"]
+            call["function"]["name"] += name
+            call["function"]["arguments"] += arguments

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import openai
+import orjson
 import pytest
 
-from tests.doubles.openai_upstream import Answer, Drop, Failure, Stream, ToolCall
+from tests.doubles.openai_upstream import Answer, Drop, Failure, Json, Raw, Stream, ToolCall, completion
 from tests.services.llm_api.platform import Platform
 
 MODEL = "unknown/scripted-model"
@@ -169,6 +170,33 @@ async def test_a_provider_that_cuts_the_connection_is_a_502_and_never_an_answer(
         with pytest.raises(openai.InternalServerError) as caught:
             await client.chat.completions.create(model=MODEL, messages=HELLO, stream=stream)
     assert caught.value.status_code == 502
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(Raw(b'{"choices":['), id="cut off"),
+        pytest.param(Json({"id": "x", "choices": []}), id="no choice"),
+        pytest.param(Json({"choices": [{"index": 0, "message": None}]}), id="no message"),
+        pytest.param(Json({"choices": "none"}), id="no list"),
+    ],
+)
+async def test_a_200_without_a_completion_is_a_502(platform: Platform, answer: Json | Raw) -> None:
+    platform.upstream.always(answer)
+    async with platform.openai() as client:
+        with pytest.raises(openai.InternalServerError) as caught:
+            await client.chat.completions.create(model=MODEL, messages=HELLO)
+    assert (caught.value.status_code, caught.value.code) == (502, "upstream_error")
+
+
+async def test_an_answer_in_parts_is_counted_and_passes(platform: Platform) -> None:
+    body = completion("")
+    body["choices"][0]["message"]["content"] = [{"type": "text", "text": "In parts"}]
+    del body["usage"]
+    platform.upstream.next(Json(body))
+    async with platform.openai() as client:
+        answer = await client.chat.completions.with_raw_response.create(model=MODEL, messages=HELLO)
+    assert orjson.loads(answer.content) == body
 
 
 async def test_a_stream_that_breaks_raises_in_the_client(platform: Platform) -> None:

@@ -7,7 +7,17 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.doubles.openai_upstream import Answer, Drop, Failure, Gate, Raw, Stream, ToolCall
+from tests.doubles.openai_upstream import (
+    Answer,
+    Drop,
+    Failure,
+    Gate,
+    Json,
+    Raw,
+    Stream,
+    ToolCall,
+    completion,
+)
 from tests.services.llm_api.conftest import eventually
 from tests.services.llm_api.platform import Platform
 
@@ -178,6 +188,28 @@ async def test_a_failed_call_leaves_no_conversation(talk: Talk) -> None:
     )
     assert unknown.status_code == 404
     assert await conversations() == before
+
+
+async def test_a_broken_answer_is_no_turn_of_the_conversation(talk: Talk) -> None:
+    await talk.say(user("Hello"))
+    before = await talk.items()
+    talk.platform.upstream.always(Raw(b'{"choices":['))
+    await talk.say(user("And now?"), status=502)
+    assert await talk.items() == before
+
+
+async def test_odd_shapes_of_an_answer_are_stored_as_text(talk: Talk) -> None:
+    body = completion("")
+    body["choices"][0]["message"] = {
+        "role": "assistant",
+        "content": [{"type": "text", "text": "In parts"}],
+        "tool_calls": [{"id": "call_1", "function": {"name": "add", "arguments": {"a": 1}}}, None],
+    }
+    talk.platform.upstream.next(Json(body))
+    await talk.say(user("Hello"))
+    _, answer, call = await talk.items()
+    assert answer["content"][0]["text"] == "In parts"
+    assert (call["name"], call["arguments"]) == ("add", '{"a":1}')
 
 
 async def test_what_an_abandoned_stream_said_is_kept_as_incomplete(talk: Talk) -> None:

@@ -250,13 +250,14 @@ async def test_a_bad_request_names_the_field(
             "invalid_request_error",
         ),
         (Failure(500), anthropic.InternalServerError, "api_error"),
+        (Raw(b'{"choices":['), anthropic.InternalServerError, "api_error"),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_providers_failure_has_anthropics_shape(
     program: anthropic.AsyncAnthropic,
     upstream: OpenAIUpstream,
-    behaviour: Failure,
+    behaviour: Failure | Raw,
     failure: type[anthropic.APIStatusError],
     kind: str,
     stream: bool,

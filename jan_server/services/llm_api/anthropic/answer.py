@@ -9,6 +9,7 @@ import orjson
 
 from jan_server.http.errors import TYPES
 from jan_server.http.ids import public_id
+from jan_server.services.llm_api.message_content import text_of
 
 STOP_REASONS: Mapping[str, str] = {
     "stop": "end_turn",
@@ -47,18 +48,15 @@ def message_answer(completion: Mapping[str, Any], model: str) -> dict[str, Any]:
     """The message that says what the completion's first choice says.
 
     Args:
-        completion: A decoded chat completion.
+        completion: A decoded chat completion, with at least one choice and its message.
         model: The model as the client named it.
     """
-    choices = completion.get("choices") or [{}]
-    choice = choices[0]
-    message = choice.get("message") or {}
+    choice = completion["choices"][0]
+    message = choice["message"]
     content: list[dict[str, Any]] = []
-    thinking = message.get("reasoning_content") or message.get("reasoning")
-    if isinstance(thinking, str) and thinking:
+    if thinking := text_of(message.get("reasoning_content") or message.get("reasoning")):
         content.append({"type": "thinking", "thinking": thinking, "signature": ""})
-    text = message.get("content") or message.get("refusal")
-    if isinstance(text, str) and text:
+    if text := text_of(message.get("content") or message.get("refusal")):
         content.append({"type": "text", "text": text, "citations": None})
     for call in message.get("tool_calls") or ():
         function = call.get("function") or {}
@@ -104,8 +102,10 @@ def stop_of(finish_reason: Any, stop: Any, *, has_calls: bool) -> tuple[str, str
     return reason, None
 
 
-def tool_input(arguments: str) -> dict[str, Any]:
+def tool_input(arguments: Any) -> dict[str, Any]:
     """The arguments of a call as an object; what is no JSON object is kept under `arguments`."""
+    if isinstance(arguments, dict):
+        return arguments
     try:
         value = orjson.loads(arguments)
     except orjson.JSONDecodeError:
