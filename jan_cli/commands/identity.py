@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jan_cli.commands import identity_users
+from jan_cli.commands.identity_keys import rotate_keys
+from jan_cli.commands.identity_realm import administrator_of, keycloak_settings, realm_failures
 from jan_cli.commands.models import progress_bar, sentence
 from jan_cli.configuration import configuration
 from jan_cli.console import CommandError, invocation, note, print_json, print_table
 
 if TYPE_CHECKING:
     from jan_server.identity.keycloak.drift import Change
-    from jan_server.identity.keycloak.realm_server import Administrator
-    from jan_server.settings.tree import Settings
 
 app = typer.Typer(
     name="identity",
@@ -83,7 +82,7 @@ def setup(
 
     settings = keycloak_settings(context)
     with realm_failures():
-        administrator = _administrator(settings)
+        administrator = administrator_of(settings)
         made = (
             drift(settings, administrator)
             if dry_run
@@ -110,7 +109,7 @@ def diff(context: typer.Context, as_json: AsJson = False) -> None:
 
     settings = keycloak_settings(context)
     with realm_failures():
-        found = drift(settings, _administrator(settings))
+        found = drift(settings, administrator_of(settings))
     if as_json:
         print_json([_described(change) for change in found])
     else:
@@ -119,40 +118,40 @@ def diff(context: typer.Context, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-def keycloak_settings(context: typer.Context) -> Settings:
-    """The settings, when they name a Keycloak.
+@app.command("export")
+def export(
+    context: typer.Context,
+    file: Annotated[
+        Path | None, typer.Argument(help="The file; standard output by default.", show_default=False)
+    ] = None,
+) -> None:
+    """Write the realm on Keycloak as a realm file that Keycloak's import takes, without any secret.
 
-    Raises:
-        CommandError: The embedded issuer is in use.
+    Left out are users, keys, secrets of clients, and what every Keycloak makes by itself.
+
+    Example: jan identity export realm.json
     """
-    settings = configuration(invocation(context).home).settings
-    if settings.identity.mode != "keycloak":
-        raise CommandError(
-            "The embedded issuer is in use; it follows the realm file by itself at every start.",
-            "For a Keycloak of its own: jan quickstart --identity keycloak",
-        )
-    return settings
+    from jan_server.identity.keycloak.realm_export import export_realm
+    from jan_server.identity.keycloak.realm_server import RealmServer
+    from jan_server.settings.private_file import write_private
+
+    settings = keycloak_settings(context)
+    with realm_failures():
+        server = RealmServer(administrator_of(settings), settings.infrastructure.auth.keycloak.realm)
+        realm, left_out = export_realm(server)
+    if file is None:
+        print_json(realm)
+    else:
+        try:
+            write_private(file.absolute(), json.dumps(realm, indent=2, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise CommandError(f"{file} cannot be written: {error.strerror or error}.") from error
+        note(f"Wrote {file}.")
+    for text in left_out:
+        note(f"Left out: {text}")
 
 
-@contextmanager
-def realm_failures() -> Iterator[None]:
-    """Turn what Keycloak refuses into an error for people."""
-    from jan_server.identity.keycloak.realm_server import RealmServerError
-
-    try:
-        yield
-    except RealmServerError as error:
-        raise CommandError(
-            sentence(error.message), "Is it running, and are KEYCLOAK_ADMIN and its password right?"
-        ) from error
-    except ValueError as error:
-        raise CommandError(sentence(str(error))) from error
-
-
-def _administrator(settings: Settings) -> Administrator:
-    from jan_server.identity.keycloak.realm_server import Administrator
-
-    return Administrator.of(settings)
+app.command("rotate-keys")(rotate_keys)
 
 
 def _described(change: Change) -> dict[str, str]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from pydantic import SecretStr
+
 from jan_server.identity.keys import private_pem, read_private_key
 from jan_server.settings.resources import templates_dir
 from jan_server.settings.tree import Settings
@@ -116,6 +118,18 @@ def signing_key_pem(settings: Settings) -> str:
         return private_pem(read_private_key(text))
     except ValueError as failure:
         raise ValueError(f"JAN_REALM_SIGNING_KEY (identity.signing_key): {failure}") from failure
+
+
+def signing_key_provider(settings: Settings, key: str) -> dict[str, Any]:
+    """The key provider that the realm file has with another signing key.
+
+    Raises:
+        ValueError: A setting that the file needs is missing or wrong.
+    """
+    identity = settings.identity.model_copy(update={"signing_key": SecretStr(key)})
+    file = read_realm_file(settings.model_copy(update={"identity": identity}))
+    providers: list[dict[str, Any]] = file["components"]["org.keycloak.keys.KeyProvider"]
+    return next(provider for provider in providers if provider["providerId"] == "rsa")
 
 
 def redirect_uris(settings: Settings) -> list[str]:

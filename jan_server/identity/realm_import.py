@@ -48,6 +48,7 @@ from jan_server.identity.tables import (
     UserRoleRow,
     UserRow,
     new_id,
+    now,
 )
 from jan_server.identity.users import create_user
 
@@ -159,12 +160,13 @@ class _RealmImport:
                     self._changed = True
                 elif (stored.status, stored.priority) != (row.status, row.priority):
                     stored.status, stored.priority = row.status, row.priority
+                    stored.retired_at = None if row.status == "ACTIVE" else now()
                     self._session.add(stored)
                     self._changed = True
         for kid, row in known.items():
             # Tokens that a key signed before stay good until they run out.
             if listed and kid not in listed and row.status == "ACTIVE":
-                row.status = "PASSIVE"
+                row.status, row.retired_at = "PASSIVE", now()
                 self._session.add(row)
                 self._changed = True
         if not listed and not known:

@@ -90,6 +90,7 @@ class RealmKeyRow(IdentityTable, table=True):
     provider_name: str = Field(max_length=255)
     from_file: bool = False
     created_at: datetime = _moment(default_factory=now)
+    retired_at: datetime | None = _moment(default=None)
 
 
 class ClientRow(IdentityTable, table=True):

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from jan_server.identity.keycloak.key_rotation import KEY_PROVIDER, use_key
 from jan_server.identity.keycloak.realm_server import RealmServer
 from jan_server.identity.keys import key_id, read_private_key
 
@@ -36,8 +37,6 @@ _OWN_STEPS = frozenset(
 _CLIENT_STEPS = frozenset({"protocolMappers", "defaultClientScopes", "optionalClientScopes"})
 _SECRET = frozenset({"secret"})
 _PROFILE = "org.keycloak.userprofile.UserProfileProvider"
-_KEYS = "org.keycloak.keys.KeyProvider"
-_SIGNING_PRIORITY = 200
 
 Representation = Mapping[str, Any]
 
@@ -112,7 +111,7 @@ def _required_actions(server: RealmServer, wanted: Sequence[Representation]) -> 
 
 def _signing_key(server: RealmServer, file: Representation) -> Iterator[Change]:
     """Keycloak never shows a private key: the names of the public ones tell whether it has ours."""
-    for component in file.get("components", {}).get(_KEYS, ()):
+    for component in file.get("components", {}).get(KEY_PROVIDER, ()):
         if component["providerId"] != "rsa":
             continue
         kid = key_id(read_private_key(component["config"]["privateKey"][0]).public_key())
@@ -120,37 +119,6 @@ def _signing_key(server: RealmServer, file: Representation) -> Iterator[Change]:
         if published.get("active", {}).get("RS256") == kid:
             return
         yield Change("signing key", kid, "", partial(use_key, server, component, kid))
-
-
-def use_key(server: RealmServer, component: Representation, kid: str) -> None:
-    """Make a key the one that signs; the keys that signed before go on verifying."""
-    parent = server.get("")["id"]
-    for provider in server.get("/components", parent=parent, type=_KEYS):
-        if provider["providerId"] in ("rsa", "rsa-generated") and "RS256" in _algorithm(provider):
-            config = {**provider["config"], "active": ["false"]}
-            # The key itself is masked in what was read; Keycloak keeps it when the mask comes back.
-            server.put(f"/components/{provider['id']}", {**provider, "config": config})
-    known = {key["kid"]: key for key in server.get("/keys")["keys"]}
-    if kid in known:
-        provider = server.get(f"/components/{known[kid]['providerId']}")
-        config = {**provider["config"], "active": ["true"], "enabled": ["true"]}
-        server.put(f"/components/{provider['id']}", {**provider, "config": config})
-        return
-    server.post(
-        "/components",
-        {
-            **component,
-            "name": f"{component['name']}-{kid[:8]}",
-            "providerType": _KEYS,
-            "parentId": parent,
-            "config": {**component["config"], "priority": [str(_SIGNING_PRIORITY)]},
-        },
-    )
-
-
-def _algorithm(provider: Representation) -> Sequence[str]:
-    found: Sequence[str] = provider["config"].get("algorithm", ["RS256"])
-    return found
 
 
 def _user_profile(server: RealmServer, file: Representation) -> Iterator[Change]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import orjson
-from keycloak import KeycloakOpenIDConnection
 from keycloak.exceptions import KeycloakError
 
 from jan_server.settings.tree import Settings
+from keycloak import KeycloakOpenIDConnection
 
 _SECONDS = 60
 
@@ -140,6 +140,11 @@ class RealmServer:
         """Make something; returns the id that Keycloak gave it, if it told one."""
         location = self._call("raw_post", self._path + path, body).headers.get("Location", "")
         return str(location).rsplit("/", 1)[-1]
+
+    def ask(self, path: str, **query: str) -> Any:
+        """What a call that reads by POST answers, parsed."""
+        where = f"{self._path}{path}?{urlencode(query)}"
+        return orjson.loads(self._call("raw_post", where, {}).content)
 
     def put(self, path: str, body: Any = None) -> None:
         """Change something."""
