@@ -457,3 +457,25 @@ async def test_the_header_alone_chooses_the_shape(platform: Platform) -> None:
         "status": "completed",
         "content": [{"type": "input_text", "text": "Hello"}],
     }
+
+
+async def test_what_openais_client_read_it_can_write_again(platform: Platform) -> None:
+    program = platform.openai()
+    platform.upstream.next(ToolCall(call_id="call_1"))
+    first = await conversation(
+        program, {"role": "user", "content": [{"type": "input_text", "text": "?"}, PICTURE]}
+    )
+    await program.chat.completions.create(
+        model=MODEL, messages=[{"role": "user", "content": "How is it?"}], extra_body={"conversation": first}
+    )
+    output: Any = {"type": "function_call_output", "call_id": "call_1", "output": "21"}
+    await program.conversations.items.create(first, items=[output])
+    second = await conversation(program, *[item.model_dump() for item in await shown(program, first)])
+    assert await shown(program, second) == await shown(program, first)
+    sent = []
+    for copy in (first, second):
+        await program.chat.completions.create(
+            model=MODEL, messages=[{"role": "user", "content": "So?"}], extra_body={"conversation": copy}
+        )
+        sent.append(platform.upstream.last.json["messages"])
+    assert sent[0] == sent[1]
