@@ -23,6 +23,8 @@ from jan_server.launch.database import DATA_FOLDER
 from jan_server.launch.postgres import EmbeddedPostgres
 from jan_server.launch.state import PartState, Phase, running_pid, running_state
 from jan_server.settings.keys import all_keys, all_variables
+from jan_server.settings.loading import load_settings
+from jan_server.settings.tree import Settings
 from jan_server.stack.catalogue import PARTS
 
 COMMAND_SECONDS = 120
@@ -94,6 +96,10 @@ class StackHome:
         with psycopg.connect(url, autocommit=True) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
+
+    def settings(self) -> Settings:
+        """The settings that its commands see."""
+        return load_settings(self.home, environ=self.variables).settings
 
     def must(self, *arguments: str, seconds: float = COMMAND_SECONDS) -> str:
         """Run a `jan` command that must succeed, and give what it printed."""

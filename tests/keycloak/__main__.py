@@ -19,6 +19,7 @@ from jan_server.identity.keycloak.distribution import (
 )
 from jan_server.identity.keycloak.installation import install
 from jan_server.identity.keycloak.java import JavaMissingError, find_java
+from jan_server.launch.database import database_url
 from jan_server.settings.tree.infrastructure import KeycloakSettings
 from tests.gateway.serving import free_port
 from tests.running_stack import StackHome, free_ports, own_folder, stop
@@ -26,7 +27,7 @@ from tests.running_stack import StackHome, free_ports, own_folder, stop
 ROOT = Path(__file__).parents[2]
 GROUPS = (
     ("the issuer's protocol and admin API", ["tests/identity/protocol"]),
-    ("setting a realm up", ["tests/keycloak"]),
+    ("setting a realm up, and moving users", ["tests/keycloak"]),
     (
         "log-in, accounts and keys of the LLM API",
         [
@@ -96,6 +97,7 @@ def _run(stack: StackHome, title: str, paths: list[str], options: list[str]) -> 
         **os.environ,
         "JAN_TEST_KEYCLOAK_URL": f"http://localhost:{stack.ports['identity']}",
         "JAN_TEST_KEYCLOAK_ADMIN_PASSWORD": password,
+        "JAN_TEST_KEYCLOAK_DATABASE_URL": database_url(stack.settings(), stack.home, superuser=True),
     }
     command = [sys.executable, "-m", "pytest", "-q", *options, *paths]
     return subprocess.run(command, env=environment, cwd=ROOT, check=False).returncode
