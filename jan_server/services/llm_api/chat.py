@@ -276,7 +276,7 @@ class Chat:
             applied = await self._prompts.apply(request, model.id, user_id, exchange)
             request.messages = applied.messages
         added = sum(map(context_window.message_tokens, applied.added))
-        trimmed = self._fit(request, model, raw, unbounded=has_history, added=added)
+        trimmed = self._fit(request, model, raw, has_history=has_history, added=added)
         if self._media is not None:
             request.messages = await self._media.resolve(request.messages, own, caller)
         asked_usage = self._ask_usage and request.stream and ask_usage(request.body)
@@ -351,7 +351,7 @@ class Chat:
                 return
 
     def _fit(
-        self, request: ChatRequest, model: OfferedModel, raw: bytes, *, unbounded: bool, added: int
+        self, request: ChatRequest, model: OfferedModel, raw: bytes, *, has_history: bool, added: int
     ) -> bool:
         """Trim the messages to the model's context; says whether anything had to go.
 
@@ -359,11 +359,13 @@ class Chat:
             request: The request, with all the messages.
             model: Who answers.
             raw: The request's body as it came.
-            unbounded: Whether stored messages came in, for which the body is no bound.
+            has_history: Whether stored messages came in, which that body does not hold.
             added: The tokens of what prompt modules added.
         """
         available = context_window.budget(model.context_length, request.answer_tokens)
-        if not unbounded and context_window.upper_bound(raw, len(request.messages)) + added <= available:
+        # To write all messages costs less than to look into each of them.
+        written = raw + orjson.dumps(request.messages) if has_history else raw
+        if context_window.upper_bound(written, len(request.messages)) + added <= available:
             return False
         available -= context_window.tools_tokens(request.body.get("tools"))
         fitted = context_window.fit(request.messages, available)

@@ -60,19 +60,21 @@ def messages_of(items: Iterable[HistoryItem]) -> list[Message]:
     messages: list[Message] = []
     asked: set[str] = set()
     for item in items:
-        if (call := _call(item)) is not None:
+        if item.type in _CALLS:
             # A call may be told twice: within the assistant's message, and as an item.
-            if call["id"] not in asked:
+            if (call := _call(item)) is not None and call["id"] not in asked:
                 _add_call(messages, call)
+                asked.add(call["id"])
         elif (message := _message(item)) is not None:
             messages.append(message)
-        asked.update(_call_ids(messages[-1:]))
+            if "tool_calls" in message:
+                asked.update(_call_ids([message]))
     return messages
 
 
 def _call(item: HistoryItem) -> dict[str, Any] | None:
-    """The call that an item stands for, in OpenAI's shape; None for every other item."""
-    if item.type not in _CALLS or not item.call_id or not (name := item.details.get("name")):
+    """The call that an item stands for, in OpenAI's shape; None where it does not say which."""
+    if not item.call_id or not (name := item.details.get("name")):
         return None
     details = item.details
     arguments = details.get("arguments") or "{}"
@@ -89,28 +91,33 @@ def _add_call(messages: list[Message], call: Mapping[str, Any]) -> None:
 
 
 def _message(item: HistoryItem) -> Message | None:
+    if item.type == "message":
+        return _spoken(item)
     if item.type == "mcp_call":
         return _call_result(item)
     if item.type in _RESULTS:
         return {"role": "tool", "tool_call_id": item.call_id or "", "content": _output(item)}
-    if item.type != "message":
-        return None
+    return None
+
+
+def _spoken(item: HistoryItem) -> Message | None:
+    if item.role == "assistant":
+        return _assistant(item)
     if item.role == "tool":
         return {"role": "tool", "tool_call_id": item.call_id or "", "content": item.text}
     if item.role not in _SPOKEN:
         return None
-    if item.role == "assistant":
-        return _assistant(item)
     content = _content(item.content)
     role = item.role if item.role in ("system", "developer") else "user"
     return {"role": role, "content": content} if content else None
 
 
 def _assistant(item: HistoryItem) -> Message | None:
+    text = item.text or None
     calls = [call for call in item.details.get("tool_calls") or () if call.get("id")]
     if calls:
-        return {"role": "assistant", "content": item.text or None, "tool_calls": calls}
-    return {"role": "assistant", "content": item.text} if item.text else None
+        return {"role": "assistant", "content": text, "tool_calls": calls}
+    return {"role": "assistant", "content": text} if text else None
 
 
 def _call_result(item: HistoryItem) -> Message | None:
@@ -138,6 +145,8 @@ def _content(blocks: Sequence[Mapping[str, Any]]) -> str | list[dict[str, Any]]:
 def _part(block: Mapping[str, Any]) -> dict[str, Any] | None:
     kind = str(block.get("type"))
     value = block.get(kind)
+    if isinstance(value, str):
+        return {"type": "text", "text": value} if value else None
     if kind == "image" and isinstance(value, Mapping):
         # A file that is a medium can be shown; other files are their client's own business.
         url = value.get("url") or (value.get("file_id") if is_media_id(value.get("file_id")) else None)
@@ -150,9 +159,7 @@ def _part(block: Mapping[str, Any]) -> dict[str, Any] | None:
         return {"type": "image_url", "image_url": image}
     if kind in ("input_audio", "file") and isinstance(value, Mapping):
         return _file_part(kind, value)
-    text = block.get("text") if kind == "text" else value
-    if kind == "output_text" and isinstance(value, Mapping):
-        text = value.get("text")
+    text = value.get("text") if kind == "output_text" and isinstance(value, Mapping) else None
     return {"type": "text", "text": text} if isinstance(text, str) and text else None
 
 
@@ -191,17 +198,16 @@ def with_history(stored: Sequence[Message], messages: list[Message], history: Hi
 
 def _missing_part(stored: Sequence[Message], messages: Sequence[Message]) -> Sequence[Message]:
     """The stored messages that the request does not carry itself."""
-    said = _dialogue(messages)
     known = _dialogue(stored)
-    keys, known_keys = [_key(message) for message in said], [_key(message) for message in known]
-    common = _common_start(keys, known_keys)
+    keys = [_key(message) for message in _dialogue(messages)]
+    common = _common_start(known, keys)
     if common == len(known):
         return ()
-    if overlap := _overlap(known_keys, keys):
+    if overlap := _overlap(known, keys):
         first = known[len(known) - overlap]
         return stored[: next(index for index, message in enumerate(stored) if message is first)]
-    own_answers = [key for key in keys if key[0] == "assistant"]
-    if own_answers and (common or not set(own_answers).isdisjoint(known_keys)):
+    own_answers = {key for key in keys if key[0] == "assistant"}
+    if own_answers and (common or not own_answers.isdisjoint(map(_key, known))):
         # The client resends the talk in a version of its own, for example after an edit.
         return ()
     return stored
@@ -228,6 +234,8 @@ def _turns_awaiting(stored: Sequence[Message], messages: Sequence[Message]) -> S
 
 def _answered_once(messages: Sequence[Message], stored: Sequence[Message]) -> list[Message]:
     """The same messages with each result right behind its call, and no stored call without a result."""
+    if not any(message["role"] == "tool" or message.get("tool_calls") for message in messages):
+        return list(messages)
     results = {message["tool_call_id"]: message for message in messages if message["role"] == "tool"}
     asked = set(_call_ids(messages))
     from_store = set(map(id, stored))
@@ -253,13 +261,16 @@ def _with_calls(message: Message, calls: list[dict[str, Any]]) -> Message:
     return {**kept, "tool_calls": calls} if calls else kept
 
 
-def new_messages(items: Iterable[HistoryItem], messages: Sequence[Message]) -> list[Message]:
+def new_messages(stored: Sequence[Message], messages: Sequence[Message]) -> list[Message]:
     """The messages of a request that the conversation does not hold yet, instructions left out.
 
     These are the ones behind the last assistant turn: what came before was said by the model.
-    The log of a tool call (`mcp_call`) does not count as the tool's own message.
+
+    Args:
+        stored: The branch's items as messages, without the logs of tool calls (`mcp_call`), which
+            are not the tools' own messages.
+        messages: The request's own messages.
     """
-    stored = messages_of(item for item in items if item.type != "mcp_call")
     dialogue = _dialogue(messages)
     if not dialogue:
         return []
@@ -271,7 +282,7 @@ def new_messages(items: Iterable[HistoryItem], messages: Sequence[Message]) -> l
     if not fresh:
         # The request ends with the beginning of an answer, which the model goes on with.
         return [] if known and _key(known[-1]) == _key(dialogue[-1]) else [dialogue[-1]]
-    overlap = _overlap([_key(message) for message in known], [_key(message) for message in fresh])
+    overlap = _overlap(known, [_key(message) for message in fresh])
     answered = {message["tool_call_id"] for message in known if message["role"] == "tool"}
     return [
         message
@@ -316,18 +327,21 @@ def _key(message: Message) -> tuple[str, ...]:
     return (message["role"], text, str(message.get("tool_call_id", "")), *_call_ids([message]), *images)
 
 
-def _common_start(left: Sequence[tuple[str, ...]], right: Sequence[tuple[str, ...]]) -> int:
+def _common_start(known: Sequence[Message], said: Sequence[tuple[str, ...]]) -> int:
+    """How many of the oldest known messages are the first that are said."""
     count = 0
-    for one, other in zip(left, right, strict=False):
-        if one != other:
+    for message, key in zip(known, said, strict=False):
+        if _key(message) != key:
             break
         count += 1
     return count
 
 
-def _overlap(known: Sequence[tuple[str, ...]], said: Sequence[tuple[str, ...]]) -> int:
+def _overlap(known: Sequence[Message], said: Sequence[tuple[str, ...]]) -> int:
     """How many of the newest known messages are the first that are said."""
-    for count in range(min(len(known), len(said)), 0, -1):
-        if list(known[-count:]) == list(said[:count]):
+    most = min(len(known), len(said))
+    newest = [_key(message) for message in known[len(known) - most :]]
+    for count in range(most, 0, -1):
+        if newest[most - count :] == list(said[:count]):
             return count
     return 0

@@ -57,6 +57,7 @@ class Exchange:
         store_reasoning: Whether reasoning is kept beside the answer.
         conversation: The conversation as it was read; None when it is to be made.
         items: The newest items of the branch, in their order.
+        history: The same as messages.
         instruction: The instruction of the conversation's project, if it has one.
         key_id: The API key of the caller; empty for a token.
     """
@@ -69,6 +70,7 @@ class Exchange:
     store_reasoning: bool = False
     conversation: Conversation | None = None
     items: list[StoredItem] = field(default_factory=list)
+    history: list[Message] = field(default_factory=list)
     instruction: str | None = None
     key_id: str = ""
 
@@ -84,12 +86,19 @@ class Exchange:
 
     def messages(self) -> list[Message]:
         """The messages that the model gets: the project's instruction, history, the request's own."""
-        merged = with_history(messages_of(self.items), self.own, self.choice.history)
+        merged = with_history(self.history, self.own, self.choice.history)
         if not self.instruction or any(
             message["role"] == "system" and message["content"] == self.instruction for message in merged
         ):
             return merged
         return [{"role": "system", "content": self.instruction}, *merged]
+
+    def new_messages(self) -> list[Message]:
+        """The request's own messages that the conversation does not hold yet."""
+        stored = self.history
+        if any(item.type == "mcp_call" for item in self.items):
+            stored = messages_of(item for item in self.items if item.type != "mcp_call")
+        return new_messages(stored, self.own)
 
 
 def new_exchange(user_id: int, request: ChatRequest, choice: ConversationChoice) -> Exchange:
@@ -131,6 +140,7 @@ async def begin_exchange(
         request.store_reasoning,
         found.conversation,
         found.items,
+        messages_of(found.items),
         found.instruction,
     )
 
@@ -157,7 +167,7 @@ async def store_exchange(
     """
     items: list[NewItem] = []
     if exchange.store:
-        items = [item_of(message) for message in new_messages(exchange.items, exchange.own)]
+        items = [item_of(message) for message in exchange.new_messages()]
         items += answer_items(answer, store_reasoning=exchange.store_reasoning, interruption=interruption)
     choice = exchange.choice
     if exchange.conversation is None:

@@ -13,7 +13,12 @@ READ = """
     select
         given.place, b.id is not null, p.instruction,
         (
-            select json_agg(json_build_array(type, role, call_id, content, details) order by sequence_number)
+            select json_agg(
+                json_build_array(
+                    type, role, call_id, coalesce(content, '[]'::json), coalesce(details, '{}'::json)
+                )
+                order by sequence_number
+            )
             from llm_api.conversation_items
             where branch_id = b.id and sequence_number > b.item_count - %(newest)s::bigint
         ),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -22,25 +22,19 @@ NEWEST_ITEMS = 1000
 """How far back an exchange looks; more would not fit any model's context."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredItem:
-    """What a chat has to know of a stored item; see `items.Item` for the whole of it."""
+class StoredItem(NamedTuple):
+    """What a chat has to know of a stored item; see `items.Item` for the whole of it.
+
+    Attributes:
+        content: The content blocks.
+        details: The further members.
+    """
 
     type: str
     role: str | None
     call_id: str | None
-    content_or_none: list[Block] | None
-    details_or_none: dict[str, Any] | None
-
-    @property
-    def content(self) -> list[Block]:
-        """The content blocks."""
-        return self.content_or_none or []
-
-    @property
-    def details(self) -> dict[str, Any]:
-        """The further members."""
-        return self.details_or_none or {}
+    content: list[Block]
+    details: dict[str, Any]
 
     @property
     def text(self) -> str:
@@ -132,7 +126,7 @@ class ExchangeStore:
         parameters = {"given": _json(given), "newest": NEWEST_ITEMS}
         for row in await self._direct.fetch_rows(exchange_statements.READ, parameters):
             place, has_branch, instruction, items, *columns = row
-            stored = [StoredItem(*item) for item in items or ()]
+            stored = [StoredItem._make(item) for item in items or ()]
             found[place] = Found(Conversation(*columns), has_branch, instruction or None, stored)
         return found
 

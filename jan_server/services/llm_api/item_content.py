@@ -76,7 +76,7 @@ def parse_tool_calls(calls: Any, *, path: str) -> list[Any]:
 def text_block(kind: str, text: str, **members: Any) -> Block:
     """A block of one of the text kinds; members that are None are left out."""
     given = {name: value for name, value in members.items() if value is not None}
-    return {"type": kind, _text_key(kind): text, **given}
+    return {"type": kind, kind: text, **given}
 
 
 def image_block(url: str, detail: str | None = None) -> Block:
@@ -95,8 +95,8 @@ def blocks_text(blocks: Iterable[Block]) -> str:
     for block in blocks:
         kind = block.get("type")
         if kind in _SPOKEN:
-            value = block.get(_text_key(kind))
-            texts.append(value.get("text", "") if isinstance(value, Mapping) else value or "")
+            value = block.get(kind)
+            texts.append(value or "" if isinstance(value, str | None) else value.get("text", ""))
     return "\n".join(texts)
 
 
@@ -122,7 +122,7 @@ def _parse_block(block: Any, path: str) -> Block:
 
 def _parse_text(block: Block, kind: str, path: str) -> dict[str, Any]:
     text = _text(block, kind, path, MAXIMUM_TEXT)
-    return {_text_key(kind): text, **_texts(block, ("finish_reason", "tool_call_id"), path)}
+    return {kind: text, **_texts(block, ("finish_reason", "tool_call_id"), path)}
 
 
 def _parse_short_text(block: Block, kind: str, path: str) -> dict[str, Any]:
@@ -239,10 +239,6 @@ _PARSERS: dict[str, Callable[[Block, str, str], dict[str, Any]]] = {
     "computer_screenshot": _parse_structure,
     "computer_action": _parse_structure,
 }
-
-
-def _text_key(kind: str) -> str:
-    return "text" if kind == "text" else kind
 
 
 def _text(block: Block, kind: str, path: str, maximum: int) -> str:

@@ -6,7 +6,6 @@ Source: contract/llm-api.md, section 7.8 (REC column).
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,6 +22,8 @@ _MARKDOWN_LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _SPACES = re.compile(r"\s+")
 _PUNCTUATION = ".,!?-'"
+# Everything but letters, numbers, white space and that punctuation, in any script.
+_DROPPED = re.compile(r"[^\w\s.,!?'-]|_")
 _ELLIPSIS = "..."
 
 
@@ -31,7 +32,7 @@ def clean_title(text: str) -> str:
     text = _URL.sub("", text)
     text = _MARKDOWN_LINK.sub(r"\1", text)
     text = _EMAIL.sub("", text)
-    text = "".join(character for character in text if _is_kept(character))
+    text = _DROPPED.sub("", text)
     text = _SPACES.sub(" ", text).strip().rstrip(" " + _PUNCTUATION)
     if len(text) <= MAXIMUM_LENGTH:
         return text
@@ -40,12 +41,6 @@ def clean_title(text: str) -> str:
     if last_space > (MAXIMUM_LENGTH - len(_ELLIPSIS)) // 2:
         text = text[:last_space]
     return text + _ELLIPSIS
-
-
-def _is_kept(character: str) -> bool:
-    if character in _PUNCTUATION or character.isspace():
-        return True
-    return unicodedata.category(character)[0] in "LN"
 
 
 def text_title(messages: Sequence[Mapping[str, Any]]) -> str:
