@@ -164,6 +164,7 @@ async def test_a_chat_that_cannot_be_stored_takes_no_other_along(
         async with asyncio.TaskGroup() as group:
             failing = [group.create_task(lost()) for _ in range(10)]
             passing = [group.create_task(ask(here, f"{turn} stays", {})) for turn in range(10)]
-        assert all(task.result() >= 400 for task in failing)
+        # The first to notice makes the service forget the caller, who is let in anew from then on.
+        assert {task.result() for task in failing} - {200} == {401}
         listed = (await here.get("/v1/conversations", params={"limit": 100})).json()
         assert {row["id"] for row in listed["data"]} == {task.result() for task in passing}

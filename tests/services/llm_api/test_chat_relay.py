@@ -156,7 +156,9 @@ async def test_without_a_conversation_the_database_is_left_alone(platform: Platf
     statements: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        statements.append(statement)
+        # What calls used is written now and then, behind their back.
+        if "token_usage" not in statement:
+            statements.append(statement)
 
     engine = platform.app.state.resources.database.engine.sync_engine
     event.listen(engine, "before_cursor_execute", note)
