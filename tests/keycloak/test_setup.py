@@ -18,16 +18,6 @@ from tests.identity.server import IdentityServer
 
 
 @pytest.fixture
-def administrator(identity_server: IdentityServer) -> Administrator:
-    return Administrator(identity_server.url, identity_server.master_user, identity_server.master_password)
-
-
-@pytest.fixture
-def realm(administrator: Administrator) -> RealmServer:
-    return RealmServer(administrator, "jan")
-
-
-@pytest.fixture
 def file(identity_server: IdentityServer) -> Iterator[dict[str, Any]]:
     yield read_realm_file(identity_server.settings)
 

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from jan_server.identity.hashed_credentials import hashed_credential
-from jan_server.identity.keycloak.realm_server import Administrator, RealmServer
+from jan_server.identity.keycloak.realm_server import RealmServer
 from jan_server.identity.passwords import LANES, MEMORY_KIB, PASSES
 from jan_server.identity.transfer import keycloak_export, keycloak_import
 from jan_server.identity.transfer.decisions import Imported
@@ -29,14 +29,6 @@ from tests.identity.transfer.moving import ADMINISTRATOR, export_embedded, impor
 USERS = 1000
 PASSWORDS = 20
 AT_ONCE = 8
-
-
-@pytest.fixture
-def realm(identity_server: IdentityServer) -> RealmServer:
-    administrator = Administrator(
-        identity_server.url, identity_server.master_user, identity_server.master_password
-    )
-    return RealmServer(administrator, "jan")
 
 
 @pytest.fixture
