@@ -152,6 +152,26 @@ async def test_streams_are_stored_once_their_end_is_told(talk: Talk) -> None:
     assert (await talk.read())["title"] == "Hello"
 
 
+async def test_a_stream_is_relayed_verbatim_while_it_is_stored(talk: Talk) -> None:
+    frames = (
+        b": the queue is long\n\n"
+        b'data: {"choices":[{"index":0,"delta":{"content":"Hi"}}],"x":1.50}\n\n'
+        b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+        b"data: [DONE]\n\n"
+    )
+    talk.platform.upstream.next(Raw(frames, content_type="text/event-stream"))
+    answer = await talk.say(user("Hello"), conversation={}, stream=True)
+    assert answer.content == frames
+    assert [item["content"][0].get("text") for item in (await talk.items())[1:]] == ["Hi"]
+
+
+async def test_a_conversation_may_be_passed_back_as_it_was_read(talk: Talk) -> None:
+    await talk.say(user("Hello"), conversation={})
+    await talk.say(user("And again"), conversation=await talk.read())
+    assert len(await talk.items()) == 4
+    assert talk.sent[0] == user("Hello")
+
+
 async def test_reasoning_is_kept_on_request_or_when_it_is_all_there_is(talk: Talk) -> None:
     talk.platform.upstream.next(Stream(words=("Hi",), reasoning=("Hmm", "!")))
     await talk.say(user("Hello"), conversation={}, stream=True, store_reasoning=True)

@@ -111,6 +111,13 @@ async def test_a_new_title_keeps_everything_else_and_is_locked(owner: Caller) ->
     assert changed["referrer"] == "web"
 
 
+@pytest.mark.parametrize("method", ["PATCH", "PUT"])
+async def test_only_post_changes_a_conversation(owner: Caller, method: str) -> None:
+    path = await owner.conversation(title="Before")
+    assert (await owner.send(method, path, json={"title": "After"})).status_code == 404
+    assert (await owner.get(path)).json()["title"] == "Before"
+
+
 async def test_new_metadata_replaces_the_map_and_keeps_only_title_locked(owner: Caller) -> None:
     path = await owner.conversation(title="Title", metadata={"a": "1"})
     changed = (await owner.post(path, {"metadata": {"b": "2"}})).json()

@@ -109,6 +109,18 @@ async def test_an_edited_question_is_answered_behind_its_history(talk: Talk) -> 
     assert await talk.texts(branch=told["old_main_backup"]) == ["2 + 2?", "Four.", "3 + 3?", "Six."]
 
 
+@pytest.mark.parametrize("generate", [{}, {"generate": False}, {"generate": None}])
+async def test_without_being_told_nobody_is_asked(talk: Talk, generate: Message) -> None:
+    calls = len(talk.platform.upstream.calls)
+    chat = {"model": MODEL, "max_tokens": 5, "stream": True, "messages": 7, **generate}
+    told = (await talk.revise("regenerate", talk.ids[1], **chat)).json()
+    assert told.keys() == {"branch", "old_main_backup", "branch_created", "new_branch", "user_item_id"}
+    told = (await talk.revise("edit", talk.ids[0], content="3 + 3?", **chat)).json()
+    assert told.keys() == {"branch", "old_main_backup", "branch_created", "new_branch", "user_item"}
+    assert await talk.texts() == ["3 + 3?"]
+    assert len(talk.platform.upstream.calls) == calls
+
+
 async def test_openais_client_reads_the_stream(talk: Talk) -> None:
     talk.platform.upstream.next(Stream(words=("It", "is", "four.")))
     stream = await talk.platform.openai().post(
