@@ -33,8 +33,9 @@ from jan_server.services.llm_api.chat_stream import (
     BegunStream,
     begin_stream,
     error_frame,
-    has_error,
+    keeping,
     no_completion,
+    once,
     relay,
 )
 from jan_server.services.llm_api.exchange_writer import ExchangeWriter
@@ -421,11 +422,13 @@ class Chat:
         """
         if call.kept is not None:
             call.meter.finish(200)
-            return _once(call.kept)
+            return once(call.kept)
         stream = await self._from_any(call, self._begin)
         if call.exchange is None:
             frames = relay(stream, request_id)
-            return self._keeping(call.cache_key, frames) if call.cache_key else frames
+            if call.cache_key and self._cache is not None:
+                return keeping(frames, partial(self._cache.keep, call.cache_key))
+            return frames
         return self._recorded(call.model, call.exchange, stream, request_id)
 
     async def _begin(self, call: ChatCall) -> BegunStream:
@@ -442,19 +445,6 @@ class Chat:
             )
             call.meter.began()
         return stream
-
-    async def _keeping(self, key: bytes, frames: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-        """Relay a stream and keep it, when it comes to its end."""
-        passed: list[bytes] = []
-        try:
-            async for chunk in frames:
-                passed.append(chunk)
-                yield chunk
-        finally:
-            await frames.aclose()
-        answer = b"".join(passed)
-        if self._cache is not None and answer.endswith(DONE_FRAME) and not has_error(answer):
-            self._cache.keep(key, answer)
 
     async def _recorded(
         self, model: OfferedModel, exchange: Exchange, stream: BegunStream, request_id: str
@@ -508,11 +498,6 @@ class Chat:
 def with_members(body: bytes, members: dict[str, Any]) -> bytes:
     """A JSON object with further members at its end, its own bytes untouched."""
     return body.rstrip()[:-1] + b"," + orjson.dumps(members)[1:]
-
-
-async def _once(answer: bytes) -> AsyncGenerator[bytes, None]:
-    """A stream that is there already."""
-    yield answer
 
 
 def answer_tokens(answer: ChatAnswer) -> int:

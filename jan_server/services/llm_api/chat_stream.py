@@ -178,6 +178,27 @@ async def relay(stream: BegunStream, request_id: str) -> AsyncGenerator[bytes, N
         yield _boundary(tail) + error_frame(error, request_id)
 
 
+async def keeping(
+    frames: AsyncGenerator[bytes, None], keep: Callable[[bytes], None]
+) -> AsyncGenerator[bytes, None]:
+    """Relay a stream, and hand over all of it when it came to its end."""
+    passed: list[bytes] = []
+    try:
+        async for chunk in frames:
+            passed.append(chunk)
+            yield chunk
+    finally:
+        await frames.aclose()
+    answer = b"".join(passed)
+    if answer.endswith(DONE_FRAME) and not has_error(answer):
+        keep(answer)
+
+
+async def once(answer: bytes) -> AsyncGenerator[bytes, None]:
+    """A stream that is there already."""
+    yield answer
+
+
 def has_error(frames: bytes) -> bool:
     """Whether one of these frames is an error."""
     return _ERROR.search(frames) is not None

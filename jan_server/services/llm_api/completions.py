@@ -25,6 +25,7 @@ from jan_server.services.llm_api.member_checks import (
     model_of,
 )
 from jan_server.services.llm_api.models import OfferedModel
+from jan_server.services.llm_api.response_cache import CacheWish, cache_wish
 from jan_server.services.llm_api.routed_call import CallOrigin, ModelCalls, RoutedCall
 from jan_server.services.llm_api.token_counts import ask_usage
 
@@ -57,14 +58,16 @@ class CompletionRequest:
     """One checked request.
 
     Attributes:
-        body: As it came.
+        body: As it came, without Jan's members.
         model: The model that the client asked for.
         stream: Whether the client asked for a stream.
+        cache: Whether and how its answer may be used again; None for as its key says.
     """
 
     body: dict[str, Any]
     model: str
     stream: bool
+    cache: CacheWish | None
 
 
 def parse_completion_request(body: dict[str, Any]) -> CompletionRequest:
@@ -75,7 +78,8 @@ def parse_completion_request(body: dict[str, Any]) -> CompletionRequest:
     """
     model = model_of(body)
     check_members(body, _CHECKS)
-    return CompletionRequest(body, model, body.get("stream") is True)
+    cache = cache_wish(body.pop("cache", None))
+    return CompletionRequest(body, model, body.get("stream") is True, cache)
 
 
 def completion_call(
@@ -96,14 +100,16 @@ def completion_call(
             body[name] = value
     asked = ask and request.stream and ask_usage(body)
     prompt = body.get("prompt")
+    written = orjson.dumps(body)
     call = calls.call(
         model,
         PATH,
-        orjson.dumps(body),
+        written,
         origin,
         stream=request.stream,
         estimate=lambda: input_tokens(prompt),
     )
+    call.place = calls.place(request.cache, model, PATH, written, origin)
     return call, asked
 
 

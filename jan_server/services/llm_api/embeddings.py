@@ -29,6 +29,7 @@ from jan_server.services.llm_api.member_checks import (
 )
 from jan_server.services.llm_api.models import OfferedModel
 from jan_server.services.llm_api.refusals import Invalid
+from jan_server.services.llm_api.response_cache import CachePlace, CacheWish, cache_wish
 from jan_server.services.llm_api.routed_call import CallOrigin, ModelCalls
 from jan_server.services.llm_api.token_counts import TokenCounts
 
@@ -52,11 +53,12 @@ class EmbeddingRequest:
     """One checked request.
 
     Attributes:
-        body: As it came.
+        body: As it came, without Jan's members.
         model: The model that the client asked for.
         inputs: What is embedded, one entry a vector.
         as_base64: Whether vectors are wanted in base64 instead of numbers.
         dimensions: How long they are to be; None as the model makes them.
+        cache: Whether and how its answer may be used again; None for as its key says.
     """
 
     body: dict[str, Any]
@@ -64,6 +66,22 @@ class EmbeddingRequest:
     inputs: list[Input]
     as_base64: bool
     dimensions: int | None
+    cache: CacheWish | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingAnswer:
+    """The answer to one request.
+
+    Attributes:
+        model: Who gave it.
+        body: The list of embeddings as JSON.
+        place: Where it is kept; None for nowhere.
+    """
+
+    model: OfferedModel
+    body: bytes
+    place: CachePlace | None
 
 
 def parse_embedding_request(body: dict[str, Any]) -> EmbeddingRequest:
@@ -84,8 +102,9 @@ def parse_embedding_request(body: dict[str, Any]) -> EmbeddingRequest:
                 param=f"input[{index}]",
                 code="invalid_value",
             )
+    cache = cache_wish(body.pop("cache", None))
     return EmbeddingRequest(
-        body, model, inputs, body.get("encoding_format") == _BASE64, body.get("dimensions")
+        body, model, inputs, body.get("encoding_format") == _BASE64, body.get("dimensions"), cache
     )
 
 
@@ -101,8 +120,10 @@ class Embeddings:
         self._calls = calls
         self._embedders = embedders
 
-    async def create(self, request: EmbeddingRequest, model: OfferedModel, origin: CallOrigin) -> bytes:
-        """The list of embeddings as JSON.
+    async def create(
+        self, request: EmbeddingRequest, model: OfferedModel, origin: CallOrigin
+    ) -> EmbeddingAnswer:
+        """The vectors of a request.
 
         Raises:
             Invalid: The model inside this process cannot embed an input, or not in these dimensions.
@@ -110,20 +131,21 @@ class Embeddings:
         """
         if not model.provider.endpoints and (embedder := self._embedders.get(model.provider_model_id)):
             return await self._created_here(embedder, request, model, origin)
-        request.body["model"] = model.provider_model_id
+        body = orjson.dumps({**request.body, "model": model.provider_model_id})
         call = self._calls.call(
             model,
             PATH,
-            orjson.dumps(request.body),
+            body,
             origin,
             estimate=lambda: sum(map(input_tokens, request.inputs)),
         )
+        call.place = self._calls.place(request.cache, model, PATH, body, origin)
         answer = await self._calls.whole(call, member=b"embedding")
-        return as_asked(answer, as_base64=request.as_base64)
+        return EmbeddingAnswer(model, as_asked(answer, as_base64=request.as_base64), call.place)
 
     async def _created_here(
         self, embedder: Embedder, request: EmbeddingRequest, model: OfferedModel, origin: CallOrigin
-    ) -> bytes:
+    ) -> EmbeddingAnswer:
         dimensions = request.dimensions or embedder.dimensions
         if dimensions > embedder.dimensions:
             raise Invalid(
@@ -138,6 +160,10 @@ class Embeddings:
                 code="invalid_value",
             )
         meter = self._calls.meter(model, origin)
+        place = self._calls.place(request.cache, model, PATH, orjson.dumps(request.body), origin)
+        if place is not None and place.answer is not None:
+            meter.finish(200)
+            return EmbeddingAnswer(model, place.answer, place)
         with meter:
             try:
                 embedded = await embedder.embed(request.inputs, dimensions)
@@ -147,7 +173,10 @@ class Embeddings:
                     f"input[{failure.index}]: {failure}", param=f"input[{failure.index}]", code=failure.code
                 ) from failure
             meter.finish(200, TokenCounts(embedded.tokens))
-        return _list_object(embedded, model.id, as_base64=request.as_base64)
+        answer = _list_object(embedded, model.id, as_base64=request.as_base64)
+        if place is not None:
+            place.keep(answer)
+        return EmbeddingAnswer(model, answer, place)
 
 
 def _list_object(embedded: Embedded, model_id: str, *, as_base64: bool) -> bytes:

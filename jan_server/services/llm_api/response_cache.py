@@ -61,6 +61,25 @@ def cache_wish(given: Any) -> CacheWish | None:
     return CacheWish(ttl, shared)
 
 
+@dataclass(frozen=True, slots=True)
+class CachePlace:
+    """Where the answer to one request is kept.
+
+    Attributes:
+        cache: What keeps it.
+        key: By what it is found.
+        answer: The answer that is there already; None without one.
+    """
+
+    cache: ResponseCache
+    key: bytes
+    answer: bytes | None
+
+    def keep(self, answer: bytes) -> None:
+        """Keep a new answer."""
+        self.cache.keep(self.key, answer)
+
+
 class ResponseCache:
     """Keeps answers of this process.
 
@@ -77,6 +96,11 @@ class ResponseCache:
         """By what an answer is found: who asks, which model, and every byte that the provider would get."""
         whose = "all" if wish.shared else str(user_id)
         return hashlib.sha256(f"{whose} {model_key} ".encode() + request).digest()
+
+    def place(self, wish: CacheWish, user_id: int, model_key: int, request: bytes) -> CachePlace:
+        """The place of the answer to a request, and the answer if it is there; arguments as above."""
+        key = self.key(wish, user_id, model_key, request)
+        return CachePlace(self, key, self.find(key, wish))
 
     def find(self, key: bytes, wish: CacheWish) -> bytes | None:
         """The kept answer; None without one, or when it is older than the request allows."""

@@ -19,9 +19,17 @@ from jan_server.inference.provider import Provider
 from jan_server.inference.request_body import StreamedBody
 from jan_server.inference.upstream_errors import UpstreamError
 from jan_server.services.llm_api.accounting import Accounting, MeteredCall, failure_status
-from jan_server.services.llm_api.chat_stream import begin_stream, error_frame, no_completion, relay
+from jan_server.services.llm_api.chat_stream import (
+    begin_stream,
+    error_frame,
+    keeping,
+    no_completion,
+    once,
+    relay,
+)
 from jan_server.services.llm_api.model_registry import ModelRegistry
 from jan_server.services.llm_api.models import OfferedModel
+from jan_server.services.llm_api.response_cache import CachePlace, CacheWish, ResponseCache
 from jan_server.services.llm_api.routing import Routing, first_answer
 from jan_server.services.llm_api.sync import ModelSync
 from jan_server.services.llm_api.token_counts import StreamCounter, TokenCounts, told_counts
@@ -69,6 +77,7 @@ class RoutedCall:
         content_type: What the body is.
         estimate: The tokens of the request, for providers that do not tell; asked for only then.
         request_id: By which the call is found again.
+        place: Where its answer is kept; None for nowhere.
     """
 
     model: OfferedModel
@@ -79,6 +88,7 @@ class RoutedCall:
     content_type: str = JSON
     estimate: Callable[[], int] = int
     request_id: str = ""
+    place: CachePlace | None = None
 
     def counts(self, told: TokenCounts | None, completion: int = 0) -> TokenCounts:
         """The tokens of the call: as the provider told them, else the estimate with this completion."""
@@ -95,6 +105,8 @@ class ModelCalls:
         accounting: Takes down what calls use.
         routing: Finds the models behind routed names.
         stream_seconds: How long a streamed answer may take.
+        cache: Keeps answers for those who ask for it; None keeps none.
+        key_cache: What an API key says about the cache, for requests that say nothing.
     """
 
     def __init__(
@@ -106,6 +118,8 @@ class ModelCalls:
         routing: Routing,
         *,
         stream_seconds: float = 600.0,
+        cache: ResponseCache | None = None,
+        key_cache: Callable[[str], CacheWish | None] = lambda _: None,
     ) -> None:
         self._registry = registry
         self._sync = sync
@@ -113,6 +127,8 @@ class ModelCalls:
         self._accounting = accounting
         self._routing = routing
         self._stream_seconds = stream_seconds
+        self._cache = cache
+        self._key_cache = key_cache
 
     async def answered(
         self,
@@ -177,6 +193,23 @@ class ModelCalls:
         meter = self.meter(model, origin, stream=stream)
         return RoutedCall(model, model.provider, path, body, meter, content_type, estimate, origin.request_id)
 
+    def place(
+        self, wish: CacheWish | None, model: OfferedModel, path: str, body: bytes, origin: CallOrigin
+    ) -> CachePlace | None:
+        """Where the answer to a request is kept; None when neither it nor its key asks for that.
+
+        Args:
+            wish: What the request says about the cache; None for as its key says.
+            model: Who is asked.
+            path: Below the provider's address.
+            body: What the provider gets.
+            origin: Who asks.
+        """
+        wish = wish or self._key_cache(origin.key_id)
+        if wish is None or not wish.ttl or self._cache is None:
+            return None
+        return self._cache.place(wish, origin.user_id, model.key, path.encode() + b" " + body)
+
     async def whole(self, call: RoutedCall, *, member: bytes) -> bytes:
         """The provider's whole JSON answer, its bytes untouched.
 
@@ -188,6 +221,9 @@ class ModelCalls:
             UpstreamError: The provider gave no answer.
         """
         assert isinstance(call.body, bytes)
+        if call.place is not None and call.place.answer is not None:
+            call.meter.finish(200)
+            return call.place.answer
         with call.meter:
             answer = await self._upstream.complete(
                 call.provider, call.path, call.body, content_type=call.content_type
@@ -196,6 +232,8 @@ class ModelCalls:
             if b'"%s"' % member not in answer.body or not answer.body.rstrip().endswith(b"}"):
                 raise no_completion(call.provider, answer.body, expected="what was asked for")
             call.meter.finish(200, call.counts(told_counts(answer.body)))
+        if call.place is not None:
+            call.place.keep(answer.body)
         return answer.body
 
     async def completion_stream(self, call: RoutedCall, *, hide_usage: bool) -> AsyncGenerator[bytes, None]:
@@ -209,6 +247,9 @@ class ModelCalls:
             UpstreamError: The provider did not begin to answer.
         """
         assert isinstance(call.body, bytes)
+        if call.place is not None and call.place.answer is not None:
+            call.meter.finish(200)
+            return once(call.place.answer)
 
         def ended(counter: StreamCounter, failure: BaseException | None) -> None:
             status = 200 if failure is None else failure_status(failure)
@@ -225,7 +266,8 @@ class ModelCalls:
                 ended=ended,
             )
             call.meter.began()
-        return relay(stream, call.request_id)
+        frames = relay(stream, call.request_id)
+        return frames if call.place is None else keeping(frames, call.place.keep)
 
     async def begin(self, call: RoutedCall) -> AnswerStream:
         """Wait for the first bytes of an answer of any kind; hand it to `relayed`.

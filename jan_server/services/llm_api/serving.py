@@ -129,6 +129,7 @@ def make_serving(settings: Settings, database: Database, client: aiohttp.ClientS
         seconds=own.http_timeout.total_seconds(),
         maximum_bytes=MAXIMUM_BYTES,
     )
+    cache = ResponseCache(own.response_cache_mb * MEGABYTE)
     chat = Chat(
         registry,
         sync,
@@ -138,14 +139,21 @@ def make_serving(settings: Settings, database: Database, client: aiohttp.ClientS
         routing,
         ask_usage=own.usage.ask_in_streams,
         prompts=prompts,
-        cache=ResponseCache(own.response_cache_mb * MEGABYTE),
+        cache=cache,
         key_cache=limits.cache_wish,
         media=MessageMedia(media, seconds=own.media_resolve_timeout.total_seconds()),
         user_tokens=own.max_user_message_tokens,
         stream_seconds=own.stream_timeout.total_seconds(),
     )
     calls = ModelCalls(
-        registry, sync, upstream, accounting, routing, stream_seconds=own.stream_timeout.total_seconds()
+        registry,
+        sync,
+        upstream,
+        accounting,
+        routing,
+        stream_seconds=own.stream_timeout.total_seconds(),
+        cache=cache,
+        key_cache=limits.cache_wish,
     )
     fetcher = GuardedFetcher(settings.server.fetch_allowed_networks)
     images = Images(database, registry, calls, media, ImageReader(fetcher, media), own.images)

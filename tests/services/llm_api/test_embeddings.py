@@ -255,6 +255,16 @@ async def test_tokens_are_taken_down(platform: Platform, database_url: str) -> N
     assert rows() == [(REMOTE, 5, 0, False, 200), (REMOTE, 20, 0, True, 200), (BUILTIN, 2, 0, False, 200)]
 
 
+async def test_answers_of_the_built_in_model_are_kept_in_each_form(platform: Platform) -> None:
+    body: dict[str, Any] = {"model": BUILTIN, "input": "a fox", "cache": {"ttl": 60}}
+    first, again = await post(platform, **body), await post(platform, **body)
+    assert (first.headers["x-jan-cache"], again.headers["x-jan-cache"]) == ("miss", "hit")
+    assert first.content == again.content
+    packed = await post(platform, **body, encoding_format="base64")
+    assert packed.headers["x-jan-cache"] == "miss"
+    assert isinstance(packed.json()["data"][0]["embedding"], str)
+
+
 async def test_the_built_in_model_can_be_switched_off(serve: Serve, upstream: OpenAIUpstream) -> None:
     platform = await serve(upstream)
     await platform.serving.sync.sync_providers()

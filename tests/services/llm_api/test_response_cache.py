@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
+from jan_server.authentication.identity_header import HEADER
 from jan_server.services.llm_api.response_cache import CacheWish, ResponseCache
-from tests.doubles.openai_upstream import Answer, Failure, Stream
+from tests.doubles.openai_upstream import Answer, EmbeddingsOf, Failure, Stream, TextCompletion
 from tests.services.llm_api.platform import Platform
 
 MODEL = "unknown/scripted-model"
@@ -93,6 +96,87 @@ async def test_a_bad_wish_names_the_member(platform: Platform, cache: Any, param
     answer = await ask(platform, "bad", cache=cache)
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] == param
+
+
+OTHERS: list[tuple[str, dict[str, Any], Any]] = [
+    ("/v1/embeddings", {"input": "text"}, EmbeddingsOf()),
+    ("/v1/completions", {"prompt": "text"}, TextCompletion()),
+    ("/v1/completions", {"prompt": "text", "stream": True}, TextCompletion()),
+    ("/v1/messages", {"messages": [{"role": "user", "content": "text"}], "max_tokens": 9}, Answer("first")),
+    (
+        "/v1/messages",
+        {"messages": [{"role": "user", "content": "text"}], "max_tokens": 9, "stream": True},
+        Answer("first"),
+    ),
+]
+IDS = ["embeddings", "completions", "a stream of one", "messages", "a stream of one message"]
+
+
+async def post(
+    platform: Platform, path: str, body: dict[str, Any], name: str = "ann", key: str = "", **headers: str
+) -> httpx.Response:
+    async with platform.client(name) as client:
+        if key:
+            principal = platform.signer.verify(client.headers[HEADER])
+            headers[HEADER] = platform.signer.sign(replace(principal, key_id=key, method="apikey"))
+        return await client.post(path, json={"model": MODEL, **body}, headers=headers)
+
+
+@pytest.mark.parametrize(("path", "body", "behaviour"), OTHERS, ids=IDS)
+async def test_other_routes_have_it_too(
+    platform: Platform, path: str, body: dict[str, Any], behaviour: Any
+) -> None:
+    platform.upstream.always(behaviour)
+    wished = {**body, "cache": WISH, "user": "u"}
+    first, again = [await post(platform, path, wished) for _ in range(2)]
+    assert [answer.headers["x-jan-cache"] for answer in (first, again)] == ["miss", "hit"]
+    # Each message of Anthropic's has an id of its own.
+    bodies = [
+        re.sub(rb'"msg_[0-9a-z]+"', b'"msg_"', answer.content, flags=re.IGNORECASE)
+        for answer in (first, again)
+    ]
+    assert bodies[0] == bodies[1]
+    assert again.headers["content-type"] == first.headers["content-type"]
+    assert len(platform.upstream.calls) == 1
+    assert "cache" not in platform.upstream.last.json
+    assert (await post(platform, path, wished, "bob")).headers["x-jan-cache"] == "miss"
+    assert "x-jan-cache" not in (await post(platform, path, body)).headers
+    assert "x-jan-cache" not in (await post(platform, path, {**body, "cache": False})).headers
+    wrong = await post(platform, path, {**body, "cache": {"ttl": 0}})
+    assert wrong.status_code == 400, wrong.text
+
+
+@pytest.mark.parametrize(("path", "body", "behaviour"), OTHERS, ids=IDS)
+async def test_a_key_wishes_it_for_other_routes_too(
+    platform: Platform, path: str, body: dict[str, Any], behaviour: Any
+) -> None:
+    platform.upstream.always(behaviour)
+    made = await post(platform, "/auth/api-keys", {"name": "ci", "cache": WISH}, "cal")
+    key = str(made.json()["id"])
+    found = [await post(platform, path, body, "cal", key) for _ in range(2)]
+    assert [answer.headers["x-jan-cache"] for answer in found] == ["miss", "hit"]
+    fresh = await post(platform, path, {**body, "cache": False}, "cal", key)
+    assert "x-jan-cache" not in fresh.headers
+    assert len(platform.upstream.calls) == 2
+
+
+async def test_routes_do_not_share_their_answers(platform: Platform) -> None:
+    body = {"prompt": "all", "input": "all", "cache": WISH}
+    platform.upstream.always(TextCompletion())
+    assert (await post(platform, "/v1/completions", body)).headers["x-jan-cache"] == "miss"
+    platform.upstream.always(EmbeddingsOf())
+    assert (await post(platform, "/v1/embeddings", body)).headers["x-jan-cache"] == "miss"
+
+
+async def test_broken_completions_are_not_kept(platform: Platform) -> None:
+    body = {"prompt": "breaks", "cache": WISH}
+    platform.upstream.next(Failure(400, "no"), TextCompletion())
+    assert (await post(platform, "/v1/completions", body)).status_code == 400
+    assert (await post(platform, "/v1/completions", body)).headers["x-jan-cache"] == "miss"
+    platform.upstream.next(Stream(frames=3, drop_after=1))
+    streamed = {**body, "stream": True}
+    assert b"broke off" in (await post(platform, "/v1/completions", streamed)).content
+    assert (await post(platform, "/v1/completions", streamed)).headers["x-jan-cache"] == "miss"
 
 
 def test_old_answers_are_not_given(monkeypatch: pytest.MonkeyPatch) -> None:

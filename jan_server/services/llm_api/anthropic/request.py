@@ -11,7 +11,8 @@ from jan_server.services.llm_api.media_client import is_media_id
 from jan_server.services.llm_api.refusals import Invalid
 
 _EFFORTS = {"low": "low", "medium": "medium", "high": "high", "max": "high", "xhigh": "high"}
-_COPIED = ("temperature", "top_p", "top_k", "stream")
+# `cache` is Jan's own, as in a chat request.
+_COPIED = ("temperature", "top_p", "top_k", "stream", "cache")
 
 
 def chat_body(body: Mapping[str, Any]) -> dict[str, Any]:

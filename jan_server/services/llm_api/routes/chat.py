@@ -24,13 +24,12 @@ from jan_server.services.llm_api.prompt_hints import prompt_hints
 from jan_server.services.llm_api.resources import resources
 from jan_server.services.llm_api.routes.body import documented
 from jan_server.services.llm_api.routes.caller import current_user
-from jan_server.services.llm_api.routes.routed import UPSTREAM_ERRORS, route_headers
+from jan_server.services.llm_api.routes.routed import CACHE_HEADER, UPSTREAM_ERRORS, route_headers
 from jan_server.services.llm_api.schemas.chat import ChatCompletion, ChatCompletionRequest
 from jan_server.services.llm_api.users import CurrentUser
 
 CONVERSATION_HEADER = b"x-conversation-id"
 MODULES_HEADER = b"x-applied-prompt-modules"
-CACHE_HEADER = b"x-jan-cache"
 
 CHAT_DOCUMENT: dict[str, Any] = {
     "tags": ["chat"],

@@ -20,6 +20,7 @@ from jan_server.services.llm_api.routes.body import documented
 from jan_server.services.llm_api.routes.routed import (
     UPSTREAM_ERRORS,
     RoutedResponse,
+    cache_headers,
     json_body,
     note,
     origin_of,
@@ -71,6 +72,6 @@ async def create_completion(request: Request) -> Response:
             await send_completion_stream(send, *await calls.answered(given.model, origin, stream))
         else:
             call, answer = await calls.answered(given.model, origin, whole)
-            await send_whole(send, answer, route_headers(call.model))
+            await send_whole(send, answer, [*route_headers(call.model), *cache_headers(call.place)])
 
     return RoutedResponse(work)

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Send
 
-from jan_server.services.llm_api.embeddings import parse_embedding_request
+from jan_server.services.llm_api.embeddings import EmbeddingAnswer, parse_embedding_request
 from jan_server.services.llm_api.models import OfferedModel
 from jan_server.services.llm_api.resources import resources
 from jan_server.services.llm_api.routed_call import CallOrigin
@@ -16,6 +16,7 @@ from jan_server.services.llm_api.routes.body import documented
 from jan_server.services.llm_api.routes.routed import (
     UPSTREAM_ERRORS,
     RoutedResponse,
+    cache_headers,
     json_body,
     note,
     origin_of,
@@ -42,12 +43,12 @@ async def create_embeddings(request: Request) -> Response:
     given = parse_embedding_request(await json_body(request))
     serving = resources(request).serving
 
-    async def ask(model: OfferedModel, origin: CallOrigin) -> tuple[OfferedModel, bytes]:
+    async def ask(model: OfferedModel, origin: CallOrigin) -> EmbeddingAnswer:
         note(request, model.id)
-        return model, await serving.embeddings.create(given, model, origin)
+        return await serving.embeddings.create(given, model, origin)
 
     async def work(send: Send) -> None:
-        model, answer = await serving.calls.answered(given.model, origin, ask)
-        await send_whole(send, answer, route_headers(model))
+        answer = await serving.calls.answered(given.model, origin, ask)
+        await send_whole(send, answer.body, [*route_headers(answer.model), *cache_headers(answer.place)])
 
     return RoutedResponse(work)

@@ -19,6 +19,7 @@ from jan_server.inference.upstream_errors import UpstreamError
 from jan_server.services.llm_api.disconnect import CallerGone, WhileConnected
 from jan_server.services.llm_api.models import OfferedModel
 from jan_server.services.llm_api.resources import resources
+from jan_server.services.llm_api.response_cache import CachePlace
 from jan_server.services.llm_api.routed_call import EVENT_STREAM, CallOrigin, RoutedCall, relayed
 from jan_server.services.llm_api.routes.caller import current_user
 from jan_server.services.llm_api.schemas.error import errors
@@ -28,6 +29,7 @@ UPSTREAM_ERRORS = errors(400, 401, 402, 403, 404, 409, 413, 415, 422, 429, 502, 
 
 MODEL_HEADER = b"x-jan-model"
 PROVIDER_HEADER = b"x-jan-provider"
+CACHE_HEADER = b"x-jan-cache"
 
 Work = Callable[[Send], Awaitable[None]]
 
@@ -136,6 +138,11 @@ def route_headers(model: OfferedModel) -> list[tuple[bytes, bytes]]:
     return [(MODEL_HEADER, model_id), (PROVIDER_HEADER, model.provider.id.encode())]
 
 
+def cache_headers(place: CachePlace | None) -> list[tuple[bytes, bytes]]:
+    """Whether an answer that may be kept was there already."""
+    return [] if place is None else [(CACHE_HEADER, b"miss" if place.answer is None else b"hit")]
+
+
 async def send_whole(send: Send, body: bytes, further: Iterable[tuple[bytes, bytes]] = ()) -> None:
     """Send a whole answer in JSON, with further headers."""
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *further]
@@ -146,7 +153,8 @@ async def send_whole(send: Send, body: bytes, further: Iterable[tuple[bytes, byt
 async def send_completion_stream(send: Send, call: RoutedCall, frames: AsyncGenerator[bytes, None]) -> None:
     """Send a stream of completion chunks."""
     try:
-        await _send_chunks(send, [*_STREAM_HEADERS, *route_headers(call.model)], frames)
+        headers = [*_STREAM_HEADERS, *route_headers(call.model), *cache_headers(call.place)]
+        await _send_chunks(send, headers, frames)
     finally:
         await frames.aclose()
         # A stream that was never begun to be read has not ended by itself.

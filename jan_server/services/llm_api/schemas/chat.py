@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jan_server.services.llm_api.response_cache import LONGEST_SECONDS
+from jan_server.services.llm_api.schemas.response_cache import CacheOptions
 
 
 class ConversationChoice(BaseModel):
@@ -30,13 +30,6 @@ class ChatMessage(BaseModel):
     name: str | None = None
     tool_calls: list[dict[str, Any]] | None = None
     tool_call_id: str | None = None
-
-
-class CacheOptions(BaseModel):
-    """For how long an answer may be given again."""
-
-    ttl: int = Field(ge=1, le=LONGEST_SECONDS, description="Seconds.")
-    shared: bool = Field(False, description="Whether other users who say so too may get it.")
 
 
 class ChatCompletionRequest(BaseModel):

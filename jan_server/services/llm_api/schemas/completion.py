@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from jan_server.services.llm_api.schemas.response_cache import CacheOptions
+
 
 class CompletionRequest(BaseModel):
     """OpenAI's request; members that are not listed here reach the provider as they are."""
@@ -28,6 +30,7 @@ class CompletionRequest(BaseModel):
     suffix: str | None = None
     seed: int | None = None
     user: str | None = None
+    cache: CacheOptions | None = Field(None, description="Gives the answer of the same request again.")
 
 
 class CompletionChoice(BaseModel):

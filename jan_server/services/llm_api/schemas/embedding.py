@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from jan_server.services.llm_api.schemas.response_cache import CacheOptions
+
 
 class EmbeddingRequest(BaseModel):
     """OpenAI's request; members that are not listed here reach the provider as they are."""
@@ -20,6 +22,7 @@ class EmbeddingRequest(BaseModel):
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: int | None = Field(None, ge=1, description="How long the vectors are to be.")
     user: str | None = None
+    cache: CacheOptions | None = Field(None, description="Gives the answer of the same request again.")
 
 
 class Embedding(BaseModel):

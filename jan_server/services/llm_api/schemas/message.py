@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from jan_server.services.llm_api.schemas.response_cache import CacheOptions
+
 
 class InputMessage(BaseModel):
     """One message: a text, or blocks (text, image, document, tool_use, tool_result, thinking)."""
@@ -48,6 +50,9 @@ class MessageRequest(MessageCountRequest):
     metadata: dict[str, Any] | None = None
     thinking: dict[str, Any] | None = None
     output_config: dict[str, Any] | None = None
+    cache: CacheOptions | None = Field(
+        None, description="Jan's own: gives the answer of the same request again."
+    )
 
 
 class MessageTokens(BaseModel):
