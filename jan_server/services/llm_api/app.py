@@ -29,6 +29,7 @@ from jan_server.services.llm_api.housekeeping import Job, row_jobs, run_jobs
 from jan_server.services.llm_api.identity_echo import IdentityEcho
 from jan_server.services.llm_api.identity_server import IdentityAddress, IdentityServer
 from jan_server.services.llm_api.key_check import KeyCheck
+from jan_server.services.llm_api.mail import mailer_of
 from jan_server.services.llm_api.mcp_tools import seed_tools
 from jan_server.services.llm_api.metrics import RequestMetrics
 from jan_server.services.llm_api.readiness import Readiness, database_probe, identity_probe
@@ -43,6 +44,7 @@ from jan_server.services.llm_api.routes import (
     chat,
     completions,
     conversations,
+    email_proofs,
     embeddings,
     feature_flags,
     front_page,
@@ -143,6 +145,7 @@ def add_routes(app: FastAPI) -> None:
     mount(app, health.router)
     mount(app, auth.router)
     mount(app, login.router)
+    mount(app, email_proofs.router)
     mount(app, api_keys.router)
     mount(app, key_administration.router)
     mount(app, models.router)
@@ -248,6 +251,7 @@ def open_resources(context: ServiceContext) -> Resources:
         identity=identity,
         accounts=accounts,
         key_check=KeyCheck(database, accounts, grace_seconds=llm_api.api_key.grace.total_seconds()),
+        mailer=mailer_of(settings),
         guest_quota=GuestQuota(llm_api.guest_logins_per_hour),
         admin_limit=RequestLimit(llm_api.admin_requests_per_minute),
         public_share_limit=RequestLimit(llm_api.conversations.public_reads_per_minute),

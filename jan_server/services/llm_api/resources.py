@@ -16,6 +16,7 @@ from jan_server.services.llm_api.accounts import Accounts
 from jan_server.services.llm_api.guests import GuestQuota
 from jan_server.services.llm_api.identity_server import IdentityServer
 from jan_server.services.llm_api.key_check import KeyCheck
+from jan_server.services.llm_api.mail import Mailer
 from jan_server.services.llm_api.readiness import Readiness
 from jan_server.services.llm_api.request_limit import RequestLimit
 from jan_server.services.llm_api.serving import Serving
@@ -38,6 +39,7 @@ class Resources:
         identity: The realm's tokens.
         accounts: The realm's accounts.
         key_check: Checks API keys.
+        mailer: Sends mail; None where no mail server is set up.
         guest_quota: How many guests an address may make.
         admin_limit: How many requests an administrator may send.
         public_share_limit: How often an address may read public links.
@@ -55,6 +57,7 @@ class Resources:
     identity: IdentityServer
     accounts: Accounts
     key_check: KeyCheck
+    mailer: Mailer | None
     guest_quota: GuestQuota
     admin_limit: RequestLimit
     public_share_limit: RequestLimit

@@ -2,7 +2,7 @@
 
 Source: contract/identity.md, section 6. Only guests are upgraded: the account of anybody
 else would otherwise change its e-mail address without a proof. The address counts as
-unverified until its owner proves it.
+unverified until its owner proves it (see `email_proofs`).
 """
 
 from __future__ import annotations
@@ -47,8 +47,11 @@ def is_address(text: str) -> bool:
 
 async def upgrade_guest(
     database: Database, accounts: Accounts, *, subject: str, issuer: str, upgrade: Upgrade, guest_role: str
-) -> None:
+) -> bool:
     """Turn a guest into a registered user; repeating the same upgrade changes nothing.
+
+    Returns:
+        Whether the address was proved before.
 
     Raises:
         Conflict: The account is a registered user's already, or another one has the address.
@@ -70,6 +73,7 @@ async def upgrade_guest(
             .where(col(User.issuer) == issuer, col(User.subject) == subject)
             .values(guest=False, email=upgrade.email)
         )
+    return not account.guest and account.representation.get("emailVerified") is True
 
 
 async def _change_account(accounts: Accounts, account: Account, upgrade: Upgrade) -> None:

@@ -31,6 +31,21 @@ class LoginLimit(Section):
     )
 
 
+class Smtp(Section):
+    """The mail server that carries what people get by e-mail; without one, no address is ever proved."""
+
+    host: str = setting("", "Name or address of the mail server; empty: no mail is sent.", "JAN_SMTP_HOST")
+    port: Port = setting(587, "Port of the mail server.", "JAN_SMTP_PORT")
+    security: Literal["starttls", "tls", "none"] = setting(
+        "starttls",
+        "How the connection is protected: by STARTTLS (usual on 587), by TLS from the start (465), or not.",
+        "JAN_SMTP_SECURITY",
+    )
+    user: str = setting("", "Name to log in with; empty: no log-in.", "JAN_SMTP_USER")
+    password: SecretStr = setting(SecretStr(""), "Password to log in with.", "JAN_SMTP_PASSWORD")
+    sender: str = setting("", "Address in From; empty: the name to log in with.", "JAN_SMTP_FROM")
+
+
 class Identity(Section):
     """The issuer of tokens."""
 
@@ -72,3 +87,9 @@ class Identity(Section):
         "JAN_GUEST_TTL",
     )
     login_limit: LoginLimit = LoginLimit()
+    email_proof_ttl: Duration = setting(
+        timedelta(hours=24),
+        "How long the link works that proves an e-mail address.",
+        "JAN_EMAIL_PROOF_TTL",
+    )
+    smtp: Smtp = Smtp()

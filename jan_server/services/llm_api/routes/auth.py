@@ -16,10 +16,11 @@ from jan_server.authentication.guard import bearer
 from jan_server.http.errors import ApiError, forbidden, invalid_request, unauthorized, upstream_failed
 from jan_server.http.json_body import read_json_object
 from jan_server.services.llm_api.client_address import limit_key
+from jan_server.services.llm_api.email_proofs import Outcome, send_proof
 from jan_server.services.llm_api.guests import make_guest
 from jan_server.services.llm_api.identity_server import IdentityRefused, IdentityUnavailable, TokenSet
 from jan_server.services.llm_api.metrics import AUTH_REQUESTS
-from jan_server.services.llm_api.resources import Open
+from jan_server.services.llm_api.resources import Open, Resources
 from jan_server.services.llm_api.routes.body import body_of, documented
 from jan_server.services.llm_api.routes.caller import CallerPrincipal
 from jan_server.services.llm_api.routes.failures import from_unavailable
@@ -40,6 +41,7 @@ from jan_server.services.llm_api.tables import now
 from jan_server.services.llm_api.upgrades import Upgrade, is_address, upgrade_guest
 
 COOKIE = "refresh_token"
+PROOF_PATH = "/auth/verify-email"
 
 
 async def no_store(response: Response) -> None:
@@ -181,13 +183,16 @@ async def upgrade(
     caller: CallerPrincipal,
     body: Annotated[UpgradeRequest, Depends(body_of(UpgradeRequest))],
 ) -> Upgraded:
-    """Turn the calling guest into a registered user who keeps everything."""
+    """Turn the calling guest into a registered user who keeps everything.
+
+    The address counts as unverified until its owner follows the link that is sent there (with mail set up).
+    """
     if caller.method != "jwt":
         raise forbidden("an API key cannot upgrade an account; use the guest's own access token")
     if not is_address(body.email):
         raise invalid_request("email: give an e-mail address such as name@example.org", param="email")
     keycloak = opened.settings.infrastructure.auth.keycloak
-    await upgrade_guest(
+    proved = await upgrade_guest(
         opened.database,
         opened.accounts,
         subject=caller.subject,
@@ -197,10 +202,27 @@ async def upgrade(
     )
     opened.users.forget(keycloak.issuer, caller.subject)
     AUTH_REQUESTS.labels("upgrade", "ok").inc()
+    mail = None if proved else await _send_proof(opened, caller.subject, body.email)
     if body.password is None:
-        return Upgraded()
-    return Upgraded(
-        **with_expiry(await opened.identity.password_grant(body.email, body.password)).model_dump()
+        return Upgraded(email_verification=mail)
+    tokens = with_expiry(await opened.identity.password_grant(body.email, body.password))
+    return Upgraded(email_verification=mail, **tokens.model_dump())
+
+
+async def _send_proof(opened: Resources, subject: str, email: str) -> Outcome | None:
+    """Send the link that proves an address, where mail is set up."""
+    if opened.mailer is None:
+        return None
+    settings = opened.settings
+    return await send_proof(
+        opened.database,
+        opened.mailer,
+        issuer=settings.infrastructure.auth.keycloak.issuer,
+        subject=subject,
+        email=email,
+        # Never the address that the caller used: whoever asks could make the link lead to themselves.
+        page=f"{settings.infrastructure.gateway.public_url.rstrip('/')}{PROOF_PATH}",
+        lifetime=settings.identity.email_proof_ttl,
     )
 
 

@@ -71,7 +71,7 @@ class Revoked(BaseModel):
 class UpgradeRequest(BaseModel):
     """What a guest tells about itself to be registered."""
 
-    email: str = Field(description="Becomes the log-in name; not verified by this.")
+    email: str = Field(description="Becomes the log-in name; not verified by this alone.")
     full_name: str = Field("", max_length=255)
     username: str = Field("", description="Accepted and ignored: names cannot be changed.")
     password: str | None = Field(
@@ -86,11 +86,27 @@ class Upgraded(BaseModel):
     """
 
     status: Literal["upgraded"] = "upgraded"
+    email_verification: Literal["sent", "pending", "failed"] | None = Field(
+        None, description="What became of the mail that proves the address; only where mail is set up."
+    )
     access_token: str | None = None
     refresh_token: str | None = None
     token_type: str | None = None
     expires_in: int | None = None
     expires_at: datetime | None = None
+
+
+class ProofToken(BaseModel):
+    """The token of a link that was sent by mail."""
+
+    token: str = Field("", max_length=256)
+
+
+class EmailProved(BaseModel):
+    """The address is its owner's."""
+
+    status: Literal["verified"] = "verified"
+    email: str
 
 
 class Me(BaseModel):

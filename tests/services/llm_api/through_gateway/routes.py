@@ -40,6 +40,8 @@ PUBLIC = {
     "POST /auth/logout",
     "GET /auth/login",
     "GET /auth/callback",
+    "GET /auth/verify-email",
+    "POST /auth/verify-email",
     "POST /auth/validate",
     "POST /auth/revoke",
     "POST /auth/validate-api-key",

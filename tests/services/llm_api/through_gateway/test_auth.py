@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urljoin, urlsplit
@@ -11,8 +13,9 @@ import httpx
 import jwt
 import pytest
 
+from jan_server.services.llm_api.tables.email_proof import EmailProof
 from tests.services.llm_api.platform import TRUST
-from tests.services.llm_api.through_gateway.stack import PASSWORD, Visitor, fresh_name
+from tests.services.llm_api.through_gateway.stack import PASSWORD, Visitor, WholeStack, fresh_name
 
 
 def claims(token: str) -> dict[str, Any]:
@@ -55,6 +58,33 @@ async def test_an_upgraded_guest_is_none_from_its_next_token_on(visitor: Visitor
     assert (told["email_verified"], told["given_name"]) == (False, "Bea Lee")
     same = visitor.with_token(fresh["access_token"])
     assert await same.get(f"/v1/conversations/{conversation['id']}") == conversation
+
+
+@pytest.mark.route("GET /auth/verify-email", "POST /auth/verify-email")
+async def test_an_address_is_proved_by_a_link_that_came_by_mail(visitor: Visitor, stack: WholeStack) -> None:
+    made = await visitor.post("/auth/guest-login", status=201)
+    guest, email = visitor.with_token(made["access_token"]), f"{fresh_name('cleo')}@example.org"
+    await guest.post("/auth/upgrade", {"email": email})
+    token = fresh_name("token")
+    resources = stack.llm_api.state.resources
+    async with resources.database.session() as session:
+        session.add(
+            EmailProof(
+                token_hash=hashlib.sha256(token.encode()).hexdigest(),
+                issuer=resources.settings.infrastructure.auth.keycloak.issuer,
+                subject=made["user_id"],
+                email=email,
+                expires_at=datetime.now(UTC) + timedelta(minutes=1),
+            )
+        )
+    page = await visitor.send("GET", "/auth/verify-email", params={"token": token})
+    assert f'value="{token}"' in page.text
+    assert await visitor.post("/auth/verify-email", {"token": token}) == {
+        "status": "verified",
+        "email": email,
+    }
+    fresh = await visitor.post("/auth/refresh-token", {"refresh_token": made["refresh_token"]})
+    assert claims(fresh["access_token"])["email_verified"] is True
 
 
 async def test_a_refresh_token_may_be_in_body_cookie_or_header(visitor: Visitor) -> None:
