@@ -479,3 +479,18 @@ async def test_what_openais_client_read_it_can_write_again(platform: Platform) -
         )
         sent.append(platform.upstream.last.json["messages"])
     assert sent[0] == sent[1]
+
+
+@pytest.mark.parametrize("images", [True, False])
+async def test_pictures_that_openais_client_wrote_are_shared_only_as_pictures(
+    platform: Platform, images: bool
+) -> None:
+    content = [{"type": "input_text", "text": "Sun?"}, PICTURE, {"type": "input_file", "file_data": "secret"}]
+    question = {"role": "user", "content": content}
+    made = await conversation(platform.openai(), question, {"role": "assistant", "content": "Yes"})
+    async with platform.client() as plain:
+        body = {"scope": "conversation", "include_images": images}
+        link = (await plain.post(f"/v1/conversations/{made}/share", json=body)).json()
+        public = (await plain.get(f"/v1/public/shares/{link['slug']}")).text
+    assert "Sun?" in public and "secret" not in public
+    assert (str(PICTURE["image_url"]) in public) is images
