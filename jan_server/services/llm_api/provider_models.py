@@ -12,6 +12,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from jan_server.http.pagination import PageRequest
+from jan_server.services.llm_api.models import LLM
 from jan_server.services.llm_api.refusals import Conflict, Missing
 from jan_server.services.llm_api.tables.model import ModelCatalog, ProviderModel
 from jan_server.services.llm_api.tables.provider import Provider
@@ -123,6 +124,7 @@ async def list_provider_models(
     place = (
         func.nullif(ProviderModel.category_order_number, 0).asc().nulls_last(),
         func.nullif(ProviderModel.model_order_number, 0).asc().nulls_last(),
+        (col(Provider.category) != LLM).asc(),
         key.asc(),
     )
     order = place if by_place else (key.desc() if page.order == "desc" else key.asc(),)

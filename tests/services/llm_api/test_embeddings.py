@@ -49,6 +49,9 @@ async def test_the_built_in_model_is_listed_behind_those_that_chat(platform: Pla
     async with platform.client("root", admin=True) as admin:
         catalog = (await admin.get(f"/v1/models/catalogs/{BUILTIN}")).json()
         providers = (await admin.get("/v1/models/providers")).json()
+        by_place = {"sort_by": "category_order,model_order"}
+        offers = (await admin.get("/v1/admin/models/provider-models", params=by_place)).json()["data"]
+    assert [offer["model_public_id"] for offer in offers] == [REMOTE, BUILTIN]
     assert catalog["supports_embeddings"]
     assert next(entry for entry in providers if entry["category"] == "embedding")["endpoints"] == []
 
