@@ -187,7 +187,7 @@ class LimitEnforcement:
         # Sharing a counter of nothing tells what the others have counted.
         if account := self._accounts.get(subject):
             for period in account.periods():
-                account.counter(period, now())
+                account.counter(period, now()).known = False
 
     def admit(self, user_id: int, key_id: str, model: OfferedModel) -> str | None:
         """Let one call through and count it.

@@ -85,6 +85,15 @@ def endpoint_list(given: Any) -> tuple[dict[str, Any], ...]:
     return tuple(_endpoint(index, entry) for index, entry in enumerate(given))
 
 
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        # Reading the port checks it.
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def _endpoint(index: int, entry: Any) -> dict[str, Any]:
     if isinstance(entry, str):
         entry = {"url": entry}
@@ -92,8 +101,7 @@ def _endpoint(index: int, entry: Any) -> dict[str, Any]:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("url"), str):
         raise Invalid(f"{name} must be an object with a url", param=name)
     url = entry["url"].strip().rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not _is_address(url):
         raise Invalid(f"{name}.url must look like https://host/v1", param=f"{name}.url")
     numbers = {"weight": 1, "priority": 0}
     for member, default in numbers.items():

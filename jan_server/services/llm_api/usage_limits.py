@@ -180,4 +180,13 @@ async def _count_past_usage(session: AsyncSession, subject: str, period: Literal
         func.coalesce(func.sum(DAILY.c.estimated_cost_usd), 0),
     ).where(mine, DAILY.c.usage_date >= start.date())
     columns = ["subject", "period", "starts_at", "requests", "tokens", "cost_usd"]
-    await execute(session, insert(USAGE_COUNTERS).from_select(columns, past).on_conflict_do_nothing())
+    counted = insert(USAGE_COUNTERS).from_select(columns, past)
+    # An earlier budget of this period stopped counting when it was taken away.
+    most = {
+        name: func.greatest(USAGE_COUNTERS.c[name], counted.excluded[name])
+        for name in ("requests", "tokens", "cost_usd")
+    }
+    await execute(
+        session,
+        counted.on_conflict_do_update(index_elements=["subject", "period", "starts_at"], set_=most),
+    )

@@ -203,15 +203,22 @@ async def test_what_was_used_before_a_budget_counts(person: Person, database_url
     key = await person.key()
     assert (await person.chat(key)).status_code == 200
 
-    async def counted() -> bool:
+    async def counted(calls: int = 1) -> bool:
         async with await psycopg.AsyncConnection.connect(database_url) as connection:
             cursor = await connection.execute(
-                "select 1 from llm_api.token_usage_daily where key_id = %s", [key]
+                "select 1 from llm_api.token_usage_daily where key_id = %s and request_count = %s",
+                [key, calls],
             )
             return await cursor.fetchone() is not None
 
     await eventually(counted)
     await person.send("PATCH", f"{KEYS}/{key}", {"budget_tokens": 12})
+    assert (await person.chat(key)).status_code == 402
+    # Nor is what was used while there was no budget forgotten, when it had one before.
+    await person.send("PATCH", f"{KEYS}/{key}", {"budget_tokens": None})
+    assert (await person.chat(key)).status_code == 200
+    await eventually(lambda: counted(2))
+    await person.send("PATCH", f"{KEYS}/{key}", {"budget_tokens": 24})
     assert (await person.chat(key)).status_code == 402
 
 

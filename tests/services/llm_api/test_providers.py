@@ -91,6 +91,8 @@ def test_the_forms_of_endpoints(given: Any, urls: list[str]) -> None:
         ([], "endpoints"),
         ("[", "endpoints"),
         ("ftp://a", "endpoints[0].url"),
+        ("http://[::1", "endpoints[0].url"),
+        ("http://a:99999/v1", "endpoints[0].url"),
         ([{"url": "http://a", "weight": -1}], "endpoints[0].weight"),
         ([{"weight": 1}], "endpoints[0]"),
         (7, "endpoints"),
