@@ -23,6 +23,7 @@ from jan_server.http.context import ServiceContext
 from jan_server.http.edge import create_service_app
 from jan_server.http.json_body import OrjsonResponse
 from jan_server.identity.builtin import master_realm
+from jan_server.identity.caching import FreshAdminAnswers
 from jan_server.identity.errors import install_error_handlers
 from jan_server.identity.login_attempts import AddressLimit
 from jan_server.identity.passwords import PasswordHasher
@@ -70,6 +71,7 @@ def create_app(context: ServiceContext) -> ASGIApp:
         largest_body_mb=context.settings.infrastructure.gateway.request_size_limit_mb,
     )
     install_error_handlers(app)
+    app.add_middleware(FreshAdminAnswers)
     app.add_middleware(KeycloakPaths)
     for module in (discovery, token, userinfo, login, logout):
         app.include_router(module.router)

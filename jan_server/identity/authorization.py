@@ -24,6 +24,9 @@ from jan_server.identity.tables import AuthorizationCodeRow, UserSessionRow, now
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9._~-]{43,128}\Z")
 _MAX_AGE = re.compile(r"[0-9]{1,10}\Z")
+_HYBRID = frozenset({"token", "id_token"})
+"""Response types of the implicit and the hybrid flow, whose answers travel in fragments."""
+
 RESPONSE_MODES = ("query", "fragment", "form_post")
 
 
@@ -55,7 +58,9 @@ class AuthorizationRequest:
     @property
     def mode(self) -> str:
         """How the answer travels."""
-        return self.response_mode if self.response_mode in RESPONSE_MODES else "query"
+        if self.response_mode in RESPONSE_MODES:
+            return self.response_mode
+        return "fragment" if _HYBRID.intersection(self.response_type.split()) else "query"
 
     @property
     def prompts(self) -> frozenset[str]:
@@ -93,7 +98,7 @@ def read_authorization_request(realm: Realm, parameters: Mapping[str, str]) -> A
     request = AuthorizationRequest(**{name: parameters[name] for name in names if name in parameters})
     _check_flow(request, client)
     if request.max_age and not _MAX_AGE.match(request.max_age):
-        raise RefusedRequest(request, "invalid_request", "Invalid parameter: max_age")
+        raise PageError("Invalid Request")
     try:
         grant_scope(client, realm.scopes, request.scope)
     except IdentityError as refusal:
@@ -108,14 +113,19 @@ def _check_flow(request: AuthorizationRequest, client: Client) -> None:
         raise RefusedRequest(request, "invalid_request", "Missing parameter: response_type")
     if request.response_mode and request.response_mode not in RESPONSE_MODES:
         raise RefusedRequest(request, "invalid_request", "Invalid parameter: response_mode")
-    if not client.code_flow:
-        words = (
-            "Client is not allowed to initiate browser login with given response_type. "
-            "Standard flow is disabled for the client."
-        )
-        raise RefusedRequest(request, "unauthorized_client", words)
-    if request.response_type != "code":
+    asked = set(request.response_type.split())
+    if not asked <= {"code", *_HYBRID}:
         raise RefusedRequest(request, "unsupported_response_type")
+    for flow, missing in (
+        ("Standard", "code" in asked and not client.code_flow),
+        ("Implicit", asked & _HYBRID),
+    ):
+        if missing:
+            words = (
+                "Client is not allowed to initiate browser login with given response_type. "
+                f"{flow} flow is disabled for the client."
+            )
+            raise RefusedRequest(request, "unauthorized_client", words)
 
 
 def _check_challenge(request: AuthorizationRequest, client: Client) -> None:

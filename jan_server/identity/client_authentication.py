@@ -48,8 +48,10 @@ def authenticate_client(request: Request, realm: Realm, form: Mapping[str, str])
     """
     name, secret = _basic(request) or (form.get("client_id", ""), form.get("client_secret"))
     client = realm.clients.get(name)
-    if client is None or client.bearer_only:
+    if client is None:
         raise oauth_error("invalid_client", _REFUSED, status=401)
+    if client.bearer_only:
+        raise oauth_error("unauthorized_client", _REFUSED, status=401)
     if not client.enabled:
         raise oauth_error("invalid_client", _REFUSED, status=401)
     if not client.public and not _same(secret or "", client.secret):
@@ -81,9 +83,8 @@ def bearer_of(request: Request) -> str:
 
 
 def bearer_refusal(realm: str, error: str = "", description: str = "", *, status: int = 401) -> IdentityError:
-    """What a protected endpoint answers without a good token (RFC 6750, section 3)."""
+    """What a protected endpoint answers without a good token: a challenge alone (RFC 6750, section 3)."""
     challenge = f'Bearer realm="{realm}"'
     if error:
         challenge += f', error="{error}", error_description="{description}"'
-    body = {"error": error or "unauthorized", "error_description": description or "Bearer token required"}
-    return IdentityError(status, body, {"www-authenticate": challenge})
+    return IdentityError(status, {}, {"www-authenticate": challenge})

@@ -11,7 +11,10 @@ from collections.abc import Sequence
 from starlette.requests import Request
 from starlette.responses import Response
 
-ALLOWED_HEADERS = "Origin, Accept, X-Requested-With, Content-Type, Authorization"
+ALLOWED_HEADERS = (
+    "Origin, Accept, X-Requested-With, Content-Type, Access-Control-Request-Method, "
+    "Access-Control-Request-Headers, Authorization, DPoP"
+)
 MAX_AGE_SECONDS = "3600"
 
 
@@ -23,19 +26,20 @@ def allow(request: Request, response: Response, origins: Sequence[str] | None = 
         if origins is None or "*" in origins or origin in origins:
             response.headers["access-control-allow-origin"] = origin
             response.headers["access-control-allow-credentials"] = "true"
-            response.headers["access-control-expose-headers"] = "Access-Control-Allow-Methods"
+            if origins is not None:
+                response.headers["access-control-expose-headers"] = "Access-Control-Allow-Methods"
     return response
 
 
 def preflight(request: Request, *methods: str) -> Response:
-    """The answer to a preflight."""
+    """The answer to a preflight; which methods it names is Keycloak's choice."""
     response = Response()
     if origin := request.headers.get("origin"):
         response.headers.update(
             {
                 "access-control-allow-origin": origin,
                 "access-control-allow-credentials": "true",
-                "access-control-allow-methods": ", ".join([*methods, "OPTIONS"]),
+                "access-control-allow-methods": ", ".join(methods),
                 "access-control-allow-headers": ALLOWED_HEADERS,
                 "access-control-max-age": MAX_AGE_SECONDS,
                 "vary": "Origin",

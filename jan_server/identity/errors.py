@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from jan_server.http.database_outages import install_database_outages
 from jan_server.http.errors import ApiError, request_id_of
@@ -90,12 +90,16 @@ def install_error_handlers(app: FastAPI) -> None:
 
     async def refusal(request: Request, failure: Exception) -> Response:
         assert isinstance(failure, IdentityError)
+        if not failure.body:
+            return PlainTextResponse("", failure.status, failure.headers)
         return OrjsonResponse(failure.body, failure.status, failure.headers)
 
     async def http_exception(request: Request, failure: Exception) -> Response:
         assert isinstance(failure, HTTPException)
         words = {404: "Not Found", 405: "Method Not Allowed"}.get(failure.status_code, str(failure.detail))
         body = {"error": f"HTTP {failure.status_code} {words}"}
+        if failure.status_code == 404 and not request.url.path.startswith(("/realms/", "/admin/")):
+            body = {"error": "Unable to find matching target resource method"}
         return OrjsonResponse(body, failure.status_code, failure.headers)
 
     async def unexpected(request: Request, failure: Exception) -> Response:

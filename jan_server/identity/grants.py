@@ -10,6 +10,7 @@ import base64
 import hashlib
 import hmac
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,8 @@ from jan_server.identity.tokens import Grant, read_refresh_token, token_response
 from jan_server.identity.users import find_by_login
 
 logger = logging.getLogger("jan.identity.grants")
+
+_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +145,7 @@ async def client_credentials_grant(request: TokenRequest) -> dict[str, Any]:
 async def refresh_grant(request: TokenRequest) -> dict[str, Any]:
     """Renew tokens; where the realm says so, each refresh token is good once only."""
     token = request.form.get("refresh_token")
-    if not token:
+    if token is None:
         raise oauth_error("invalid_request", "No refresh token")
     claims = read_refresh_token(request.realm, token)
     if claims is None or int(claims["iat"]) < request.realm.not_before:
@@ -155,6 +158,7 @@ async def refresh_grant(request: TokenRequest) -> dict[str, Any]:
         if row is not None:
             user = await _user_of(session, row, claims)
             granted = str(claims["scope"])
+            request.scope()  # refuses what nobody could be granted
             scope = request.scope(
                 _narrowed(_still_allowed(request.client, granted), request.form.get("scope"))
             )
@@ -217,13 +221,14 @@ def _still_allowed(client: Client, granted: str) -> str:
 
 
 def _narrowed(granted: str, requested: str | None) -> str:
-    """The scopes of a refresh: those that were granted, or fewer (RFC 6749, section 6)."""
+    """The scopes of a refresh: of those that were granted, the ones that are asked for.
+
+    Like Keycloak, it passes over further ones, so nobody gets more than before (RFC 6749, section 6).
+    """
     if not requested:
         return granted
-    wanted, before = set(requested.split()), granted.split()
-    if not wanted <= set(before):
-        raise oauth_error("invalid_scope", f"Invalid scopes: {requested}")
-    return " ".join(name for name in before if name in wanted)
+    wanted = set(requested.split())
+    return " ".join(name for name in granted.split() if name in wanted)
 
 
 async def code_grant(request: TokenRequest) -> dict[str, Any]:
@@ -237,7 +242,7 @@ async def code_grant(request: TokenRequest) -> dict[str, Any]:
     if row is None or row.expires_at <= now():
         raise invalid_grant("Code not valid")
     if row.client_id != request.client.id:
-        raise invalid_grant("Auth error")
+        raise invalid_grant("Auth error: Found different client_id in clientSession")
     if row.redirect_uri != request.form.get("redirect_uri"):
         raise invalid_grant("Incorrect redirect_uri")
     _check_verifier(row, request.form.get("code_verifier"))
@@ -283,6 +288,8 @@ def _check_verifier(row: AuthorizationCodeRow, verifier: str | None) -> None:
         return
     if not verifier:
         raise invalid_grant("PKCE code verifier not specified")
+    if not _VERIFIER.match(verifier):
+        raise invalid_grant("PKCE verification failed: Invalid code verifier")
     if row.code_challenge_method == "S256":
         digest = hashlib.sha256(verifier.encode()).digest()
         verifier = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -5,7 +5,7 @@ What is stored is read at every log-in, so nothing that cannot be read is stored
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from jan_server.identity.errors import IdentityError, bad_request
@@ -20,6 +20,69 @@ MAX_TEXT = 65_536
 def wrong(member: str, expected: str) -> IdentityError:
     """The refusal of a member: 400 that names it and says what it has to be."""
     return bad_request(f"{member} must be {expected}", field=member)
+
+
+USER = frozenset(
+    [
+        "access",
+        "applicationRoles",
+        "attributes",
+        "clientConsents",
+        "clientRoles",
+        "createdTimestamp",
+        "credentials",
+        "disableableCredentialTypes",
+        "email",
+        "emailVerified",
+        "enabled",
+        "federatedIdentities",
+        "federationLink",
+        "firstName",
+        "groups",
+        "id",
+        "lastName",
+        "notBefore",
+        "origin",
+        "realmRoles",
+        "requiredActions",
+        "self",
+        "serviceAccountClientId",
+        "socialLinks",
+        "totp",
+        "userProfileMetadata",
+        "username",
+    ]
+)
+"""The members of a user; Keycloak's `UserRepresentation`."""
+
+GROUP = frozenset(
+    [
+        "access",
+        "attributes",
+        "clientRoles",
+        "description",
+        "id",
+        "name",
+        "parentId",
+        "path",
+        "realmRoles",
+        "subGroupCount",
+        "subGroups",
+    ]
+)
+"""The members of a group; Keycloak's `GroupRepresentation`."""
+
+
+def only(kind: str, known: Collection[str], body: Mapping[str, Any]) -> None:
+    """Refuse a representation with a member that its kind does not have, as a misspelt one would be lost.
+
+    Raises:
+        IdentityError: 400 in Keycloak's words.
+    """
+    for name in body:
+        if name not in known:
+            words = f'Invalid json representation for {kind}. Unrecognized field "{name[:64]}".'
+            raise IdentityError(400, {"error": words})
 
 
 def flag(member: str, value: Any) -> bool:

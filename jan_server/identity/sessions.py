@@ -207,7 +207,7 @@ async def end_all_sessions(session: AsyncSession, realm: Realm) -> None:
 async def delete_session(session: AsyncSession, realm: Realm, session_id: str) -> None:
     """End a session of a realm; IdentityError 404 when there is none."""
     if await live_session(session, realm, session_id) is None:
-        raise not_found("Session not found")
+        raise not_found("Sesssion not found")  # so it says in Keycloak
     await end_session(session, session_id)
 
 

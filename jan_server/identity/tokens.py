@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from jan_server.identity.claims import Occasion, TokenKind, mapped_claims
+from jan_server.identity.claims import Occasion, mapped_claims
 from jan_server.identity.clients import Client
 from jan_server.identity.realm import Realm
 from jan_server.identity.scopes import GrantedScope
@@ -113,7 +113,7 @@ def access_claims(grant: Grant, issued_at: datetime, expires_at: datetime) -> di
     """The claims of an access token."""
     mapped = mapped_claims(grant.occasion, "access")
     audience = mapped.pop("aud", [])
-    claims = _common(grant, "access", "Bearer", issued_at, expires_at)
+    claims = _common(grant, "Bearer", issued_at, expires_at)
     if audience:
         claims["aud"] = audience[0] if len(audience) == 1 else audience
     return {**claims, "scope": grant.scope.shown, **mapped}
@@ -123,7 +123,7 @@ def id_claims(grant: Grant, access_token: str, issued_at: datetime, expires_at: 
     """The claims of an id token."""
     mapped = mapped_claims(grant.occasion, "id")
     mapped.pop("aud", None)
-    claims = _common(grant, "id", "ID", issued_at, expires_at)
+    claims = _common(grant, "ID", issued_at, expires_at)
     claims["aud"] = grant.client.client_id
     claims["at_hash"] = _half_hash(access_token)
     if grant.nonce is not None:
@@ -168,9 +168,7 @@ def read_refresh_token(realm: Realm, token: str) -> Mapping[str, Any] | None:
     return claims
 
 
-def _common(
-    grant: Grant, kind: TokenKind, typ: str, issued_at: datetime, expires_at: datetime
-) -> dict[str, Any]:
+def _common(grant: Grant, typ: str, issued_at: datetime, expires_at: datetime) -> dict[str, Any]:
     claims: dict[str, Any] = {
         "exp": int(expires_at.timestamp()),
         "iat": int(issued_at.timestamp()),
@@ -182,8 +180,6 @@ def _common(
     }
     if grant.session is not None:
         claims["sid"] = grant.session.id
-        if kind == "access":
-            claims["session_state"] = grant.session.id
     return claims
 
 

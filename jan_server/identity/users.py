@@ -202,7 +202,9 @@ async def delete_user(session: AsyncSession, row: UserRow) -> None:
     await session.exec(delete(UserRow).where(col(UserRow.id) == row.id))
 
 
-def representation(row: UserRow, *, brief: bool = False, access: Sequence[str] = ()) -> dict[str, Any]:
+def representation(
+    row: UserRow, *, brief: bool = False, access: Mapping[str, bool] | None = None
+) -> dict[str, Any]:
     """A user as the admin API shows it.
 
     Args:
@@ -223,8 +225,8 @@ def representation(row: UserRow, *, brief: bool = False, access: Sequence[str] =
         found["disableableCredentialTypes"] = []
         found["requiredActions"] = row.required_actions
         found["notBefore"] = row.not_before
-    if access:
-        found["access"] = dict.fromkeys(access, True)
+    if access is not None:
+        found["access"] = dict(access)
     return found
 
 

@@ -39,7 +39,7 @@ def page(realm: Realm, template: str, *, status: int = 200, **values: Any) -> HT
         html,
         status_code=status,
         headers={
-            "cache-control": "no-store",
+            "cache-control": "no-store, must-revalidate, max-age=0",
             "content-security-policy": (
                 f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; "
                 "base-uri 'none'; frame-ancestors 'none'"

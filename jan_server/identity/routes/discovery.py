@@ -21,6 +21,8 @@ from jan_server.identity.resources import realm_of
 
 router = APIRouter(prefix="/realms/{realm}", tags=["discovery"])
 
+UNCACHED = "no-cache, must-revalidate, no-transform, no-store"
+
 _AUTHENTICATION = ["client_secret_basic", "client_secret_post"]
 
 
@@ -36,7 +38,7 @@ async def describe_realm(request: Request) -> Response:
         "account-service": f"{realm.issuer}/account",
         "tokens-not-before": realm.not_before,
     }
-    return cors.allow(request, OrjsonResponse(body))
+    return cors.allow(request, OrjsonResponse(body, headers={"cache-control": "no-cache"}))
 
 
 @router.get("/.well-known/openid-configuration")
@@ -44,7 +46,7 @@ async def discover(request: Request) -> Response:
     """The realm's endpoints and what they understand."""
     realm = await realm_of(request)
     body = discovery(realm, str(request.base_url).rstrip("/"))
-    return cors.allow(request, OrjsonResponse(body, headers={"cache-control": "no-cache"}))
+    return cors.allow(request, OrjsonResponse(body, headers={"cache-control": UNCACHED}))
 
 
 @router.get("/protocol/openid-connect/certs")

@@ -254,7 +254,9 @@ def _answer(realm: Realm, request: AuthorizationRequest, parameters: list[tuple[
         return page(realm, "form_post.html", action=request.redirect_uri, parameters=parameters)
     location = with_parameters(request.redirect_uri, parameters, fragment=request.mode == "fragment")
     return RedirectResponse(
-        location, 302, headers={"cache-control": "no-store", "referrer-policy": "no-referrer"}
+        location,
+        302,
+        headers={"cache-control": "no-store, must-revalidate, max-age=0", "referrer-policy": "no-referrer"},
     )
 
 

@@ -30,7 +30,9 @@ router = APIRouter(prefix="/realms/{realm}/protocol/openid-connect/logout", tags
 @router.get("")
 async def leave(request: Request) -> Response:
     """End the browser's session, and send the browser where its client registered."""
-    return await _leave(request, await realm_of(request), request.query_params)
+    response = await _leave(request, await realm_of(request), request.query_params)
+    response.headers["cache-control"] = "no-cache"
+    return response
 
 
 @router.post("")
@@ -54,7 +56,7 @@ async def give_back(request: Request) -> Response:
 @router.options("")
 async def preflight(request: Request) -> Response:
     """The answer to a browser's preflight."""
-    return cors.preflight(request, "GET", "POST")
+    return cors.preflight(request, "GET", "HEAD", "OPTIONS")
 
 
 async def _leave(request: Request, realm: Realm, parameters: Mapping[str, str]) -> Response:

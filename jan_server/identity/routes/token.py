@@ -87,7 +87,7 @@ async def _active_claims(session: AsyncSession, realm: Realm, token: str) -> dic
         held = await client_session(session, row.id, client.id) if client else None
         if held is None or held.refresh_id != refresh["jti"]:
             return None
-        claims, user = dict(refresh), found
+        claims, user = {name: value for name, value in refresh.items() if name != "browser"}, found
     return {
         **claims,
         "client_id": claims["azp"],
@@ -110,12 +110,18 @@ async def revoke(request: Request) -> Response:
     refresh = read_refresh_token(realm, token)
     claims = refresh or realm.keys.verify(token)
     response = Response()
-    if claims is not None and claims.get("azp") != client.client_id:
+    if claims is None:
+        raise _invalid_token()
+    if refresh is None and claims.get("typ") != "Bearer":
+        raise oauth_error("unsupported_token_type", "Unsupported token type")
+    if claims.get("azp") != client.client_id:
         raise oauth_error("invalid_request", "Unmatching clients")
     async with resources.database.session() as session:
         if refresh is not None:
+            if await live_session(session, realm, str(refresh["sid"])) is None:
+                raise _invalid_token()
             await leave_session(session, str(refresh["sid"]), client.id)
-        elif claims is not None:
+        else:
             expires_at = datetime.fromtimestamp(claims["exp"], UTC)
             await session.exec(
                 insert(RevokedTokenRow)
@@ -125,9 +131,14 @@ async def revoke(request: Request) -> Response:
     return cors.allow(request, response, client.web_origins)
 
 
+def _invalid_token() -> IdentityError:
+    """There is nothing to take back, which is no failure (RFC 7009, section 2.2): the status is 200."""
+    return oauth_error("invalid_token", "Invalid token", status=200)
+
+
 @router.options("/token")
 @router.options("/token/introspect")
 @router.options("/revoke")
 async def preflight(request: Request) -> Response:
     """The answer to a browser's preflight."""
-    return cors.preflight(request, "POST")
+    return cors.preflight(request, "POST", "OPTIONS")

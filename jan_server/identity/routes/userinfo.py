@@ -53,4 +53,4 @@ async def tell_user(request: Request) -> Response:
 @router.options("")
 async def preflight(request: Request) -> Response:
     """The answer to a browser's preflight."""
-    return cors.preflight(request, "GET", "POST")
+    return cors.preflight(request, "GET", "HEAD", "OPTIONS")

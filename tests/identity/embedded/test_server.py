@@ -45,10 +45,20 @@ def test_the_issuer_is_the_same_at_every_address(embedded_server: IdentityServer
         assert found["authorization_endpoint"].startswith(issuer)
 
 
-@pytest.mark.parametrize("path", ["/", "/nothing", "/realms", "/realms/jan/protocol/openid-connect/nothing"])
-def test_unknown_paths_are_not_found_in_keycloaks_words(embedded_server: IdentityServer, path: str):
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/", "Unable to find matching target resource method"),
+        ("/nothing", "Unable to find matching target resource method"),
+        ("/realms", "Unable to find matching target resource method"),
+        ("/realms/jan/protocol/openid-connect/nothing", "HTTP 404 Not Found"),
+    ],
+)
+def test_unknown_paths_are_not_found_in_keycloaks_words(
+    embedded_server: IdentityServer, path: str, words: str
+):
     answer = http.get(embedded_server.url + path)
-    assert (answer.status_code, answer.json()) == (404, {"error": "HTTP 404 Not Found"})
+    assert (answer.status_code, answer.json()) == (404, {"error": words})
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import orjson
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.requests import Request
 
+from jan_server.identity import json_members
 from jan_server.identity.access_tokens import verify_access_token
 from jan_server.identity.builtin import ADMIN, MANAGEMENT_ROLES, REALM_MANAGEMENT
 from jan_server.identity.client_authentication import bearer_of
@@ -102,7 +103,7 @@ async def admin_call(request: Request, rights: Iterable[str]) -> AsyncIterator[C
     """
     resources = resources_of(request)
     token = bearer_of(request)
-    issuing = _issuing_realm(token)
+    issuing = issuing_realm(token)
     if not token or not issuing:
         raise unauthorized()
     realm = await _realm(request, request.path_params["realm"])
@@ -145,7 +146,7 @@ async def _rights(
     return frozenset(role.name for role in subject.roles if role.client == management)
 
 
-def _issuing_realm(token: str) -> str:
+def issuing_realm(token: str) -> str:
     """The name of the realm that a token says it is from; its signature is checked with that realm's keys."""
     try:
         payload = token.split(".")[1]
@@ -161,6 +162,10 @@ async def read_body(request: Request) -> Any:
     Raises:
         IdentityError: 400 when it is not JSON, or holds NUL characters, which no database takes.
     """
+    media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip()
+    if media_type != "application/json":
+        refused = "The content-type header value did not match the value in @Consumes"
+        raise IdentityError(415, {"error": refused})
     body = await request.body()
     try:
         if b"\\u0000" in body:
@@ -176,6 +181,20 @@ async def read_object(request: Request) -> dict[str, Any]:
     body = await read_body(request)
     if not isinstance(body, dict):
         raise IdentityError(400, {"error": "unknown_error", "error_description": "Cannot parse the JSON"})
+    return body
+
+
+async def read_user(request: Request) -> dict[str, Any]:
+    """A user's representation in a request's body; IdentityError 400 for anything else."""
+    body = await read_object(request)
+    json_members.only("UserRepresentation", json_members.USER, body)
+    return body
+
+
+async def read_group(request: Request) -> dict[str, Any]:
+    """A group's representation in a request's body; IdentityError 400 for anything else."""
+    body = await read_object(request)
+    json_members.only("GroupRepresentation", json_members.GROUP, body)
     return body
 
 

@@ -30,7 +30,7 @@ from jan_server.identity.routes.admin.access import (
     VIEW_USERS,
     admin_call,
     location_of,
-    read_object,
+    read_group,
 )
 from jan_server.identity.tables import GroupRow
 from jan_server.identity.user_search import page_of
@@ -68,7 +68,7 @@ async def count(request: Request) -> Response:
 async def make_group(request: Request) -> Response:
     """Make a group at the top; a group whose `id` is given moves there."""
     async with admin_call(request, MANAGE_USERS) as call:
-        body = await read_object(request)
+        body = await read_group(request)
         tree = await read_groups(call.session, call.realm)
         if (known := _known(tree, body)) is not None:
             await move_group(call.session, tree, known, None)
@@ -89,7 +89,7 @@ async def show_group(request: Request) -> Response:
 async def change_group(request: Request) -> Response:
     """Change a group's name, and its attributes as a whole."""
     async with admin_call(request, MANAGE_USERS) as call:
-        body = await read_object(request)
+        body = await read_group(request)
         tree = await read_groups(call.session, call.realm)
         await update_group(call.session, tree, tree.get(request.path_params["group_id"]), body)
     return Response(status_code=204)
@@ -120,7 +120,7 @@ async def list_children(request: Request) -> Response:
 async def make_child(request: Request) -> Response:
     """Make a group below another one; a group whose `id` is given moves there."""
     async with admin_call(request, MANAGE_USERS) as call:
-        body = await read_object(request)
+        body = await read_group(request)
         tree = await read_groups(call.session, call.realm)
         parent = tree.get(request.path_params["group_id"])
         if (known := _known(tree, body)) is not None:
@@ -130,6 +130,7 @@ async def make_child(request: Request) -> Response:
             return Response(status_code=204)
         row = await create_group(call.session, call.realm, tree, parent, body)
         shown = (await read_groups(call.session, call.realm)).representation(row)
+        del shown["subGroupCount"]  # Keycloak does not say it here
     address = request.url.path.removesuffix(f"/{parent.id}/children")
     location = str(request.url.replace(path=f"{address}/{row.id}", query=""))
     return OrjsonResponse(shown, 201, {"location": location})
@@ -156,7 +157,9 @@ async def find_group(request: Request) -> Response:
     row = tree.find(request.path_params["path"])
     if row is None:
         raise not_found("Group path does not exist")
-    return OrjsonResponse(tree.representation(row))
+    found = tree.representation(row)
+    del found["access"]  # Keycloak does not say it here
+    return OrjsonResponse(found)
 
 
 @router.get("/default-groups")

@@ -13,6 +13,7 @@ from jan_server import __version__
 from jan_server.http.json_body import OrjsonResponse
 from jan_server.identity import json_members
 from jan_server.identity.builtin import MANAGEMENT_ROLES
+from jan_server.identity.client_authentication import bearer_of
 from jan_server.identity.errors import IdentityError, unauthorized
 from jan_server.identity.keys import public_der
 from jan_server.identity.realm import DEFAULTS, MASTER, Realm
@@ -22,20 +23,27 @@ from jan_server.identity.routes.admin.access import (
     MANAGE_REALM,
     VIEW_REALM,
     admin_call,
+    issuing_realm,
     read_object,
 )
 from jan_server.identity.tables import RealmRow
 
 router = APIRouter(prefix="/admin", tags=["admin: realms"])
 
+_ELSEWHERE = ("defaultDefaultClientScopes", "defaultOptionalClientScopes", "requiredActions")
+"""Parts of a realm that have addresses of their own."""
+
 
 @router.get("/realms")
 async def list_realms(request: Request) -> Response:
-    """Every realm; only for administrators of the master realm."""
-    request.scope["path_params"] = {"realm": MASTER}
-    async with admin_call(request, VIEW_REALM):
-        realms = resources_of(request).realms
-        names = await realms.names()
+    """The realms that the caller may see: every one from the master realm, else its own."""
+    realms = resources_of(request).realms
+    names = await realms.names()
+    own = issuing_realm(bearer_of(request))
+    request.scope["path_params"] = {"realm": own if own in names else MASTER}
+    async with admin_call(request, VIEW_REALM) as call:
+        if call.realm.name != MASTER:
+            names = [call.realm.name]
         return OrjsonResponse([representation(await realms.get(name)) for name in names])
 
 
@@ -102,10 +110,10 @@ async def list_keys(request: Request) -> Response:
 
 def representation(realm: Realm) -> dict[str, Any]:
     """A realm as the admin API shows it."""
+    settings = {**DEFAULTS, **realm.settings}
     return {
         "id": realm.id,
         "realm": realm.name,
         "notBefore": realm.not_before,
-        **DEFAULTS,
-        **realm.settings,
+        **{name: value for name, value in settings.items() if name not in _ELSEWHERE and value != ""},
     }

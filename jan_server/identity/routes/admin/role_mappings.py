@@ -198,12 +198,12 @@ def _owner(call: Call, request: Request) -> str | None:
 
 
 def _roles(call: Call, request: Request, named: Sequence[Mapping[str, Any]]) -> Sequence[Role]:
-    """The roles that a body names by their ids; the caller may hand on only what it has itself."""
+    """The roles that a body tells by id and name; the caller may hand on only what it has itself."""
     owner = _owner(call, request)
     found = []
     for one in named:
         role = call.realm.roles.by_id.get(str(one.get("id", "")))
-        if role is None or role.client != owner:
+        if role is None or role.client != owner or role.name != one.get("name"):
             raise not_found("Role not found")
         call.require_role(role)
         found.append(role)

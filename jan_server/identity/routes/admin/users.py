@@ -22,11 +22,13 @@ from jan_server.identity.routes.admin.access import (
     admin_call,
     location_of,
     read_object,
+    read_user,
 )
 from jan_server.identity.sessions import end_sessions_of, sessions_of_user
 from jan_server.identity.tables import UserRow
 from jan_server.identity.user_search import count_users, find_users
 from jan_server.identity.users import (
+    UPDATE_PASSWORD,
     create_user,
     delete_user,
     get_user,
@@ -38,7 +40,8 @@ from jan_server.identity.users import (
 
 router = APIRouter(prefix="/admin/realms/{realm}/users", tags=["admin: users"])
 
-_ACCESS = ("manageGroupMembership", "resetPassword", "view", "mapRoles", "impersonate", "manage")
+_MANAGED = ("manageGroupMembership", "resetPassword", "mapRoles", "manage")
+"""What `manage-users` lets a caller do with a user, in Keycloak's words."""
 
 
 @router.get("")
@@ -48,7 +51,8 @@ async def list_users(request: Request) -> Response:
     async with admin_call(request, VIEW_USERS) as call:
         rows = await find_users(call.session, call.realm, query)
     brief = query.get("briefRepresentation", "").lower() == "true"
-    return OrjsonResponse([representation(row, brief=brief, access=_access(call)) for row in rows])
+    access = {"manage": call.has(MANAGE_USERS)}
+    return OrjsonResponse([representation(row, brief=brief, access=access) for row in rows])
 
 
 @router.get("/count")
@@ -62,7 +66,7 @@ async def count(request: Request) -> Response:
 async def make_user(request: Request) -> Response:
     """Make a user; the header `Location` ends in its id."""
     async with admin_call(request, MANAGE_USERS) as call:
-        body = await read_object(request)
+        body = await read_user(request)
         credential = _credential(body)
         hashed = None
         if credential is not None:
@@ -74,7 +78,8 @@ async def make_user(request: Request) -> Response:
             await call.require_group(tree, group)
         row = await create_user(call.session, call.realm, body, groups=groups)
         if credential is not None and hashed is not None:
-            await set_password(call.session, row, hashed, temporary=bool(credential.get("temporary")))
+            temporary = bool(credential.get("temporary")) or UPDATE_PASSWORD in row.required_actions
+            await set_password(call.session, row, hashed, temporary=temporary)
     return Response(status_code=201, headers={"location": location_of(request, row.id)})
 
 
@@ -90,7 +95,7 @@ async def show_user(request: Request) -> Response:
 async def change_user(request: Request) -> Response:
     """Change a user: members that are left out stay as they are."""
     async with admin_call(request, MANAGE_USERS) as call:
-        body = await read_object(request)
+        body = await read_user(request)
         row = await _user(call, request)
         if gives_power(row, body):
             await call.require_power_over(row)
@@ -200,8 +205,9 @@ async def _user(call: Call, request: Request, *, lock: bool = False) -> UserRow:
     return await get_user(call.session, call.realm, request.path_params["user_id"], lock=lock)
 
 
-def _access(call: Call) -> tuple[str, ...]:
-    return _ACCESS if call.has(MANAGE_USERS) else ("view",)
+def _access(call: Call) -> dict[str, bool]:
+    managed = dict.fromkeys(_MANAGED, call.has(MANAGE_USERS))
+    return {**managed, "view": True, "impersonate": call.has(("impersonation",))}
 
 
 def _credential(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
