@@ -281,6 +281,8 @@ class Chat:
         if self._media is not None:
             request.messages = await self._media.resolve(request.messages, own, caller)
         asked_usage = self._ask_usage and request.stream and ask_usage(request.body)
+        # It may refuse the tools, and a call that is metered has to be made.
+        body, tools = _upstream_body(request, model)
         conversation = exchange.conversation if exchange else None
         meter = MeteredCall(
             self._accounting,
@@ -293,7 +295,6 @@ class Chat:
             project_id=conversation.project_public_id if conversation else None,
             earlier=earlier,
         )
-        body, tools = _upstream_body(request, model)
         cache_key, kept = self._kept(request, user_id, key_id, model, body)
         return ChatCall(
             request,

@@ -159,3 +159,14 @@ async def test_without_tools_nothing_is_changed(
 ) -> None:
     await program.chat.completions.create(model=MODEL, messages=HELLO)
     assert upstream.last.json == {"model": MODEL, "messages": HELLO}
+
+
+async def test_a_refused_choice_of_a_tool_is_no_stream_under_way(small_models: Platform) -> None:
+    other = {"type": "function", "function": {"name": "get_time"}}
+    body = {"model": MODEL, "messages": HELLO, "stream": True, "tools": TOOLS, "tool_choice": other}
+    async with small_models.client() as client:
+        refused = await client.post("/v1/chat/completions", json=body)
+        metrics = (await client.get("/metrics")).text
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "tool_choice")
+    under_way = [line for line in metrics.splitlines() if line.startswith("jan_llm_api_active_streams{")]
+    assert all(line.endswith(" 0.0") for line in under_way)
