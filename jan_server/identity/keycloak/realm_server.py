@@ -11,10 +11,10 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import orjson
+from keycloak import KeycloakOpenIDConnection
 from keycloak.exceptions import KeycloakError
 
 from jan_server.settings.tree import Settings
-from keycloak import KeycloakOpenIDConnection
 
 _SECONDS = 60
 

@@ -47,8 +47,9 @@ def export_users(url: str, name: str, *, guests: bool = True) -> UsersFile:
 
 def _schema(connection: psycopg.Connection[dict[str, Any]]) -> str:
     found = connection.execute(
-        "select table_schema from information_schema.tables where table_name = 'user_entity' "
-        "order by table_schema <> 'keycloak', table_schema limit 1"
+        # The URL may name a schema of its own: `?options=-csearch_path%3Dname`.
+        "select table_schema from information_schema.tables where table_name = 'user_entity' order by "
+        "array_position(current_schemas(false), table_schema::name), table_schema <> 'keycloak' limit 1"
     ).fetchone()
     if found is None:
         raise KeycloakTablesError(
