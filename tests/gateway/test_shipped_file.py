@@ -251,7 +251,13 @@ async def test_pages_may_read_what_an_answer_tells_in_headers(everything: Any) -
     for path in ("/v1/models", "/llm/v1/models"):
         reply = await gateway.get(path, **headers)
         exposed = reply.headers["Access-Control-Expose-Headers"].split(",")
-        assert {"X-Request-Id", "X-Gateway-Auth", "X-Conversation-Id", "Retry-After"} <= set(exposed)
+        assert {
+            "X-Request-Id",
+            "X-Gateway-Auth",
+            "X-Conversation-Id",
+            "X-Old-Main-Backup",
+            "Retry-After",
+        } <= set(exposed)
 
 
 @pytest.mark.parametrize(
