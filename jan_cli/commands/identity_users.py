@@ -159,6 +159,7 @@ def transfer_failures() -> Iterator[None]:
     from jan_server.identity.keycloak.realm_server import RealmServerError
     from jan_server.identity.transfer.decisions import UsersConflictError
     from jan_server.identity.transfer.keycloak_export import KeycloakTablesError
+    from jan_server.identity.transfer.keycloak_import import HashesUnknownError
 
     try:
         yield
@@ -167,6 +168,8 @@ def transfer_failures() -> Iterator[None]:
         raise CommandError(f"{sentence(error.message)}.", remedy) from error
     except KeycloakTablesError as error:
         raise CommandError(f"{sentence(str(error))}.") from error
+    except HashesUnknownError as error:
+        raise CommandError(f"{sentence(str(error))}.", "Take Keycloak 25 or newer.") from error
     except UsersConflictError as error:
         raise CommandError(
             f"{error}. Nothing was changed.", "Choose: --on-conflict skip|overwrite"

@@ -207,3 +207,11 @@ def test_users_that_are_there_are_overwritten_when_that_is_asked_for(
     assert realm.get(f"/users/{same.id}")["firstName"] == "After"
     assert realm.get(f"/users/{renamed.id}")["email"] == moved
     assert claims_of(identity_server, theirs)["sub"] == ours["id"]
+
+
+def test_a_keycloak_that_knows_no_argon2_is_refused(realm: RealmServer, monkeypatch: pytest.MonkeyPatch):
+    assert realm.version() >= keycloak_import.OLDEST_WITH_ARGON2
+    made, _ = new_users(1)
+    monkeypatch.setattr(realm, "version", lambda: (24, 0, 5))
+    with pytest.raises(keycloak_import.HashesUnknownError, match=r"Keycloak 24\.0\.5, which knows no Argon2"):
+        import_keycloak(realm, made)

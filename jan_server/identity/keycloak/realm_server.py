@@ -109,6 +109,17 @@ class RealmServer:
                 int(failure.response_code or 0),
             ) from failure
 
+    def version(self) -> tuple[int, ...]:
+        """The version of Keycloak, for example (26, 5, 6); nothing where the administrator may not see it."""
+        try:
+            answer = orjson.loads(self._call("raw_get", "/admin/serverinfo").content)
+        except RealmServerError as failure:
+            if failure.status == 403:
+                return ()
+            raise
+        found = str((answer.get("systemInfo") or {}).get("version", ""))
+        return tuple(int(part) for part in found.split(".") if part.isdecimal())
+
     def exists(self) -> bool:
         """Whether the realm is there."""
         try:

@@ -21,8 +21,15 @@ from jan_server.identity.transfer.users_file import Representation, UsersFile
 Progress = Callable[[int, int], None]
 """Told how many users are there, and of how many."""
 
+OLDEST_WITH_ARGON2 = (25,)
+"""The first Keycloak that knows the hashes of the embedded issuer."""
+
 _BATCH = 100
 """How many users one request carries; Keycloak takes it in one transaction."""
+
+
+class HashesUnknownError(RuntimeError):
+    """The Keycloak is too old for the hashes of the file: nobody could log in. Nothing was changed."""
 
 
 def no_progress(done: int, total: int) -> None:
@@ -52,8 +59,15 @@ def import_users(
 
     Raises:
         UsersConflictError: Users are there and `on_conflict` is `fail`.
+        HashesUnknownError: The Keycloak knows no Argon2, with which passwords of the file are hashed.
         RealmServerError: Keycloak does not answer, or lets the administrator not in.
     """
+    version = server.version()
+    if version and version < OLDEST_WITH_ARGON2 and _has_argon2(file):
+        raise HashesUnknownError(
+            f"this is Keycloak {'.'.join(map(str, version))}, which knows no Argon2: nobody of the file "
+            "could log in there"
+        )
     work = _UsersImport(server, file)
     decisions = decide(file.users, work.present(), on_conflict, administrator=administrator)
     work.result.skipped += decisions.skipped
@@ -193,3 +207,8 @@ class _UsersImport:
                 found = {role["name"]: role for role in self._server.get(f"/clients/{owner}/roles")}
                 of_clients[owner] = [found[name] for name in roles if name in found]
         return of_realm, {client: roles for client, roles in of_clients.items() if roles}
+
+
+def _has_argon2(file: UsersFile) -> bool:
+    credentials = (one for user in file.users for one in user.get("credentials") or ())
+    return any("argon2" in str(one.get("credentialData")) for one in credentials)
