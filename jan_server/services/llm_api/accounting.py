@@ -24,7 +24,7 @@ from uuid import uuid4
 import orjson
 from sqlalchemy import text
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.exc import DataError
+from sqlalchemy.exc import DataError, IntegrityError
 
 from jan_server.database.engine import Database
 from jan_server.http.errors import ApiError
@@ -53,6 +53,8 @@ MOST_CALLS_IN_MEMORY = 5_000
 
 CALLER_GONE = 499
 _MOST_MILLISECONDS = 2**31 - 1
+# A call that seems to cost more has a wrong price; the sums of a month have to fit into their columns.
+_MOST_DOLLARS = Decimal(1_000_000)
 _REQUEST_ID_LENGTH = 128
 
 
@@ -147,6 +149,7 @@ class MeteredCall:
         self.finished = True
         ended = time.perf_counter()
         cost = self._accounting.prices.cost(self._model, counts) if counts.total else None
+        cost = None if cost is None else min(cost, _MOST_DOLLARS)
         self._accounting.record(
             {
                 "call_id": uuid4(),
@@ -303,11 +306,22 @@ class Accounting:
             file = self._waiting[0]
             try:
                 await self._insert(file.calls())
-            except DataError as failure:
-                logger.error("calls that the database does not take are set aside: %s", failure.orig)
-                self._waiting.popleft().set_aside()
+            except (DataError, IntegrityError):
+                refused = await self._insert_each(file.calls())
+                self._waiting.popleft().set_aside(refused)
             else:
                 self._waiting.popleft().remove()
+
+    async def _insert_each(self, calls: Sequence[bytes]) -> list[bytes]:
+        """Write calls one by one, for the sake of those that the database takes; returns the others."""
+        refused = []
+        for call in calls:
+            try:
+                await self._insert([call])
+            except (DataError, IntegrityError) as failure:
+                logger.error("a call that the database does not take is set aside: %s", failure.orig)
+                refused.append(call)
+        return refused
 
     async def _insert(self, calls: Sequence[bytes]) -> None:
         if not calls:

@@ -10,9 +10,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-_PROMPT = re.compile(rb'"(?:prompt|input)_tokens"\s*:\s*(\d{1,15})')
-_COMPLETION = re.compile(rb'"(?:completion|output)_tokens"\s*:\s*(\d{1,15})')
-_CACHED = re.compile(rb'"cached_tokens"\s*:\s*(\d{1,15})')
+# No call has a thousand million tokens: whoever says so is not believed.
+_PROMPT = re.compile(rb'"(?:prompt|input)_tokens"\s*:\s*(\d{1,9})(?!\d)')
+_COMPLETION = re.compile(rb'"(?:completion|output)_tokens"\s*:\s*(\d{1,9})(?!\d)')
+_CACHED = re.compile(rb'"cached_tokens"\s*:\s*(\d{1,9})(?!\d)')
 _FINISHED = re.compile(rb'"finish_reason"\s*:\s*"')
 _NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 _USAGE = b'"usage"'

@@ -11,7 +11,7 @@ import contextlib
 import fcntl
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -72,11 +72,15 @@ class JournalFile:
                 self.path.unlink(missing_ok=True)
         self.close()
 
-    def set_aside(self) -> None:
-        """The database does not take these calls: keep them for people to look at."""
+    def set_aside(self, refused: Sequence[bytes]) -> None:
+        """The database does not take these calls: keep them for people to look at. The others are written."""
         if self.path is not None:
             with contextlib.suppress(OSError):
-                self.path.rename(self.path.with_suffix(_REFUSED_SUFFIX))
+                if refused:
+                    aside = self.path.with_suffix(_REFUSED_SUFFIX)
+                    aside.touch(mode=0o600)
+                    aside.write_bytes(b"\n".join(refused) + b"\n")
+                self.path.unlink(missing_ok=True)
         self.close()
 
     def close(self) -> None:

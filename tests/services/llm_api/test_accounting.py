@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import uuid
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -212,12 +213,33 @@ async def test_the_journal_of_a_living_process_is_its_own(database: Database, tm
 async def test_calls_that_the_database_does_not_take_hold_nothing_up(
     database: Database, tmp_path: Path
 ) -> None:
-    (tmp_path / "bad.jsonl").write_bytes(b'{"call_id": "no uuid"}\n')
     accounting = Accounting(database, Prices())
     async with accounting.open(tmp_path):
         finish_call(accounting, user_id=-5)
-    assert files_in(tmp_path) == ["bad.refused"]
-    assert len(await daily(database.url, -5)) == 1
+        [journal] = files_in(tmp_path)
+        # As another process left it: a good call between two others.
+        bad = b'{"call_id": "no uuid"}\n', b'{"call_id": "%s"}\n' % str(uuid.uuid4()).encode()
+        other = (tmp_path / journal).read_bytes().replace(b'"user_id":-5', b'"user_id":-7')
+        other = re.sub(rb'"call_id":"[^"]*"', b'"call_id":"%s"' % str(uuid.uuid4()).encode(), other)
+        (tmp_path / "left.jsonl").write_bytes(bad[0] + other + bad[1])
+    async with Accounting(database, Prices()).open(tmp_path):
+        pass
+    assert files_in(tmp_path) == ["left.refused"]
+    assert (tmp_path / "left.refused").read_bytes() == b"".join(bad)
+    assert [len(await daily(database.url, user)) for user in (-5, -7)] == [1, 1]
+
+
+async def test_absurd_counts_and_prices_stay_within_their_columns(database: Database, tmp_path: Path) -> None:
+    counts = told_counts(b'"usage":{"prompt_tokens":999999999,"completion_tokens":9999999999999}')
+    assert counts == TokenCounts(999_999_999, 0)
+    assert told_counts(b'"usage":{"prompt_tokens":9999999999}') is None
+    dear = offered("dear", pricing=(("per_1k_prompt_tokens", 10**18),))
+    accounting = Accounting(database, Prices())
+    async with accounting.open(tmp_path):
+        MeteredCall(accounting, dear, user_id=-8).finish(200, counts)
+    assert not files_in(tmp_path)
+    [day] = await daily(database.url, -8)
+    assert day["estimated_cost_usd"] == 1_000_000
 
 
 async def test_many_writers_at_once_lose_nothing(database: Database, tmp_path: Path) -> None:
