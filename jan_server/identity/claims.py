@@ -37,6 +37,7 @@ class Occasion:
         subject: Whom it speaks of.
         scope: Its scopes.
         notes: Facts of the session, texts by name (`AUTH_TIME`, `acr`).
+        audiences: The only clients that the token is for; none leaves it as it is.
     """
 
     realm: Realm
@@ -44,12 +45,17 @@ class Occasion:
     subject: Subject
     scope: GrantedScope
     notes: Mapping[str, str]
+    audiences: Sequence[str] = ()
 
     def roles(self) -> Sequence[Role]:
-        """The roles that the client may carry on."""
-        if self.client.full_scope:
-            return self.subject.roles
-        return [role for role in self.subject.roles if role.client == self.client.id]
+        """The roles that the client may carry on, and that the token's audiences understand."""
+        roles = self.subject.roles
+        if not self.client.full_scope:
+            roles = [role for role in roles if role.client == self.client.id]
+        if self.audiences:
+            meant = {self.realm.clients[name].id for name in self.audiences}
+            roles = [role for role in roles if role.client is None or role.client in meant]
+        return roles
 
 
 def mapped_claims(occasion: Occasion, kind: TokenKind) -> dict[str, Any]:

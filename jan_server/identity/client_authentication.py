@@ -14,30 +14,40 @@ from urllib.parse import unquote_plus
 
 from starlette.requests import Request
 
-from jan_server.identity.clients import Client
+from jan_server.identity.clients import TOKEN_EXCHANGE, Client
 from jan_server.identity.errors import IdentityError, oauth_error
 from jan_server.identity.realm import Realm
 
 _REFUSED = "Invalid client or Invalid client credentials"
 FORM = "application/x-www-form-urlencoded"
+REPEATABLE = frozenset({"audience", "resource"})
+"""What may come more than once with the grant of token exchange (RFC 8693, section 2.1)."""
 
 
 async def read_form(request: Request) -> dict[str, str]:
     """The form of a request; anything else counts as an empty one.
 
     Raises:
-        IdentityError: 400 when a parameter comes twice.
+        IdentityError: 400 when a parameter comes twice, unless it may where tokens are exchanged.
     """
     if not request.headers.get("content-type", "").startswith((FORM, "multipart/form-data")):
         return {}
     form = await request.form(max_files=0, max_fields=100)
     found: dict[str, str] = {}
     for name, value in form.multi_items():
-        if name in found:
+        if name in found and not (name in REPEATABLE and form.get("grant_type") == TOKEN_EXCHANGE):
             raise oauth_error("invalid_request", "duplicated parameter")
         if isinstance(value, str) and "\x00" not in value:
             found[name] = value
     return found
+
+
+async def values_of(request: Request, name: str) -> list[str]:
+    """All values of a parameter of a form that was read (`read_form`), each once."""
+    if not request.headers.get("content-type", "").startswith((FORM, "multipart/form-data")):
+        return []
+    form = await request.form(max_files=0, max_fields=100)
+    return list(dict.fromkeys(value for value in form.getlist(name) if isinstance(value, str)))
 
 
 def authenticate_client(request: Request, realm: Realm, form: Mapping[str, str]) -> Client:

@@ -44,6 +44,9 @@ def new_secret() -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(32))
 
 
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - the name of a grant
+
+
 @dataclass(frozen=True)
 class Client:
     """A client of a realm.

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,7 @@ class TokenRequest:
         client: The client.
         form: The parameters.
         origin: Where it comes from.
+        audiences: The clients that an exchanged token is wanted for.
     """
 
     resources: Resources
@@ -62,6 +63,7 @@ class TokenRequest:
     client: Client
     form: Mapping[str, str]
     origin: login_attempts.Origin
+    audiences: Sequence[str] = ()
 
     def scope(self, requested: str | None = None) -> GrantedScope:
         """The scopes that it gets."""
@@ -300,12 +302,3 @@ def _check_verifier(row: AuthorizationCodeRow, verifier: str | None) -> None:
 def _require_offline_role(subject: Subject, scope: GrantedScope) -> None:
     if scope.offline and not any(role.name == OFFLINE_ACCESS for role in subject.roles):
         raise oauth_error("not_allowed", "Offline tokens not allowed for the user or client")
-
-
-GRANTS = {
-    "password": password_grant,
-    "client_credentials": client_credentials_grant,
-    "refresh_token": refresh_grant,
-    "authorization_code": code_grant,
-}
-"""The grants by their `grant_type`."""

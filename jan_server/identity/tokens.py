@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -42,6 +42,7 @@ class Grant:
         nonce: The browser request's nonce, for the id token.
         through_browser: Whether the user logged in on the log-in page.
         refresh_scope: The scopes that the refresh token keeps, where the access token has fewer.
+        audiences: The only clients that the access token is for; none leaves it as it is.
     """
 
     realm: Realm
@@ -52,6 +53,7 @@ class Grant:
     nonce: str | None = None
     through_browser: bool = False
     refresh_scope: str | None = None
+    audiences: Sequence[str] = ()
 
     @property
     def occasion(self) -> Occasion:
@@ -61,7 +63,7 @@ class Grant:
             notes["AUTH_TIME"] = str(int(self.session.started_at.timestamp()))
         if self.session is None:
             notes["client_id"] = self.client.client_id
-        return Occasion(self.realm, self.client, self.subject, self.scope, notes)
+        return Occasion(self.realm, self.client, self.subject, self.scope, notes, self.audiences)
 
 
 async def token_response(session: AsyncSession, grant: Grant, *, refreshable: bool = True) -> dict[str, Any]:
@@ -113,10 +115,18 @@ def access_claims(grant: Grant, issued_at: datetime, expires_at: datetime) -> di
     """The claims of an access token."""
     mapped = mapped_claims(grant.occasion, "access")
     audience = mapped.pop("aud", [])
+    if grant.audiences:
+        audience = [name for name in audience if name in grant.audiences]
     claims = _common(grant, "Bearer", issued_at, expires_at)
     if audience:
         claims["aud"] = audience[0] if len(audience) == 1 else audience
     return {**claims, "scope": grant.scope.shown, **mapped}
+
+
+def audience_of(grant: Grant) -> Sequence[str]:
+    """Whom the access tokens of a grant are for."""
+    audience: list[str] = mapped_claims(grant.occasion, "access").get("aud", [])
+    return [name for name in audience if not grant.audiences or name in grant.audiences]
 
 
 def id_claims(grant: Grant, access_token: str, issued_at: datetime, expires_at: datetime) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from jan_server.http.json_body import OrjsonResponse
 from jan_server.identity import cors
-from jan_server.identity.grants import GRANTS
+from jan_server.identity.grant_types import GRANTS
 from jan_server.identity.keys import public_der
 from jan_server.identity.realm import Realm
 from jan_server.identity.resources import realm_of

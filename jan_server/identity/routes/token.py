@@ -17,9 +17,10 @@ from starlette.responses import Response
 from jan_server.http.json_body import OrjsonResponse
 from jan_server.identity import cors
 from jan_server.identity.access_tokens import verify_access_token
-from jan_server.identity.client_authentication import authenticate_client, read_form
+from jan_server.identity.client_authentication import authenticate_client, read_form, values_of
 from jan_server.identity.errors import NO_STORE, IdentityError, oauth_error
-from jan_server.identity.grants import GRANTS, TokenRequest
+from jan_server.identity.grant_types import GRANTS
+from jan_server.identity.grants import TokenRequest
 from jan_server.identity.login_attempts import origin_of
 from jan_server.identity.realm import Realm
 from jan_server.identity.resources import realm_of, resources_of
@@ -32,7 +33,7 @@ router = APIRouter(prefix="/realms/{realm}/protocol/openid-connect", tags=["toke
 
 @router.post("/token")
 async def issue_tokens(request: Request) -> Response:
-    """Tokens for a password, a code, a refresh token, or a client's own secret."""
+    """Tokens for a password, a code, a refresh or another token, or a client's own secret."""
     resources = resources_of(request)
     realm = await realm_of(request)
     form = await read_form(request)
@@ -44,9 +45,9 @@ async def issue_tokens(request: Request) -> Response:
         if grant is None:
             raise oauth_error("unsupported_grant_type", "Unsupported grant_type")
         client = authenticate_client(request, realm, form)
-        body = await grant(
-            TokenRequest(resources, realm, client, form, origin_of(request.scope, resources.trusted_proxies))
-        )
+        origin = origin_of(request.scope, resources.trusted_proxies)
+        audiences = await values_of(request, "audience")
+        body = await grant(TokenRequest(resources, realm, client, form, origin, audiences))
         response: Response = OrjsonResponse(body, headers=NO_STORE)
     except IdentityError as refusal:
         response = OrjsonResponse(refusal.body, refusal.status, refusal.headers)
