@@ -18,6 +18,10 @@ from jan_server.http.errors import ApiError, invalid_request
 
 _decoder = json.JSONDecoder()
 
+# orjson reads deeper nesting than it writes: 254 levels, of which some are left for what is put around.
+_FLAT_ENOUGH = 200
+_ROOM_LEVELS = 16
+
 
 class OrjsonResponse(Response):
     """A JSON response that orjson renders."""
@@ -38,8 +42,24 @@ def parse_json(body: bytes) -> Any:
     """Parse the first JSON value of `body`.
 
     Raises:
-        ApiError: 400 when there is no complete first value.
+        ApiError: 400 when there is no complete first value, or one that is nested too deeply.
     """
+    value = _first_value(body)
+    if body.count(b"[") + body.count(b"{") > _FLAT_ENOUGH:
+        _check_depth(value)
+    return value
+
+
+def _check_depth(value: Any) -> None:
+    for _ in range(_ROOM_LEVELS):
+        value = [value]
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError as failure:
+        raise invalid_request("the body is nested too deeply", code="invalid_json") from failure
+
+
+def _first_value(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as failure:
