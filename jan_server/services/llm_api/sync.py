@@ -188,9 +188,7 @@ class ModelSync:
         """
         listed = await self.list_models(provider)
         async with self._database.session() as session:
-            # Providers share catalogue entries, so those who write them take turns.
-            connection = await session.connection()
-            await connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            await take_turn(session)
             await store_models(session, provider, listed)
         self._synced.add(provider.id)
         await self._registry.refresh()
@@ -241,6 +239,12 @@ def unknown_model(model_id: str) -> Missing:
         param="model",
         code="model_not_found",
     )
+
+
+async def take_turn(session: AsyncSession) -> None:
+    """Wait until nobody else writes models: providers share catalogue entries, so writers take turns."""
+    connection = await session.connection()
+    await connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 
 
 async def store_models(session: AsyncSession, provider: Provider, listed: Sequence[ListedModel]) -> None:

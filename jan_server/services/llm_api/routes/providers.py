@@ -46,6 +46,7 @@ from jan_server.services.llm_api.schemas.administration import (
     SyncedProviderInfo,
 )
 from jan_server.services.llm_api.schemas.error import errors
+from jan_server.services.llm_api.sync import take_turn
 from jan_server.services.llm_api.tables.provider import Provider
 
 router = APIRouter(
@@ -115,6 +116,7 @@ async def register(opened: Open, body: Annotated[NewProvider, Depends(body_of(Ne
     except ValueError as failure:
         raise upstream_failed(f"{spec.name} does not list its models: {failure}") from failure
     async with opened.database.session() as session:
+        await take_turn(session)
         await refuse_second_of_kind(session, spec.kind)
         row = await register_provider(session, spec, models, serving.secrets)
         counted = await count_models(session, row)
