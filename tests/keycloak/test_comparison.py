@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from tests.identity.server import IdentityServer
+from tests.keycloak.comparison import admin_cases, protocol_cases
 from tests.keycloak.comparison.answers import differences, shown, table
-from tests.keycloak.comparison.cases import CASES, Case
+from tests.keycloak.comparison.case import Case
 from tests.keycloak.comparison.deliberate import DELIBERATE, LEFT_OUT, expected
 from tests.keycloak.comparison.side import Side
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "identity.md"
+CASES = (*protocol_cases.CASES, *admin_cases.CASES)
 HEAD = "| | Keycloak 26 | Embedded issuer | Why |"
 
 
