@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import aiohttp
@@ -39,8 +40,8 @@ async def test_no_token_is_refused_while_the_key_is_replaced(
     identity_server: IdentityServer, realm: RealmServer, client: aiohttp.ClientSession
 ):
     """The verifier is the one of gateway and services, with its pause between two looks for a key."""
-    # Keycloak refuses an account's log-in while another one of it is under way.
-    users = [await asyncio.to_thread(identity_server.new_user) for _ in range(2)]
+    # Keycloak refuses an account's log-in while another one of it is under way, or was a moment ago.
+    users = [await asyncio.to_thread(identity_server.new_user) for _ in range(8)]
     issuer = f"{identity_server.url}/realms/jan"
     keys = KeySet(client, f"{identity_server.protocol}/certs")
     verifier = TokenVerifier(keys.key, TokenRules((issuer,)), keys.current)
@@ -48,14 +49,16 @@ async def test_no_token_is_refused_while_the_key_is_replaced(
     kids: list[str] = []
     ends = asyncio.Event()
 
-    async def work(user: User) -> None:
-        while not ends.is_set():
+    async def work(own: Sequence[User]) -> None:
+        for user in itertools.cycle(own):
+            if ends.is_set():
+                return
             fresh = (await asyncio.to_thread(identity_server.log_in, user))["access_token"]
             for token in (first, fresh):
                 await verifier.verify(token)
             kids.append(jwt.get_unverified_header(fresh)["kid"])
 
-    work_of_two = [asyncio.create_task(work(user)) for user in users]
+    work_of_two = [asyncio.create_task(work(own)) for own in (users[1::2], users[2::2])]
     old = jwt.get_unverified_header(first)["kid"]
     key = private_pem(new_private_key())
     component = await asyncio.to_thread(signing_key_provider, identity_server.settings, key)
