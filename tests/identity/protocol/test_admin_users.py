@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from keycloak.exceptions import KeycloakDeleteError, KeycloakGetError, KeycloakPostError, KeycloakPutError
 
-from tests.identity.server import PASSWORD, IdentityServer, User
+from tests.identity.server import PASSWORD, IdentityServer, User, http
 
 
 def test_a_user_is_made_and_read_back(identity_server: IdentityServer):
@@ -208,3 +208,37 @@ def test_sessions_are_listed_and_ended(identity_server: IdentityServer, user: Us
     admin.connection.raw_delete(f"admin/realms/jan/sessions/{body['session_state']}")
     assert admin.get_sessions(user.id) == []
     assert identity_server.refresh(body["refresh_token"]).status_code == 400
+
+
+def test_an_unknown_member_is_refused_not_lost(identity_server: IdentityServer, user: User):
+    headers = identity_server.backend_headers()
+    body = {"email": f"{uuid.uuid4().hex}@example.org", "colour": "red"}
+    made = http.post(f"{identity_server.admin}/users", json=body, headers=headers)
+    changed = http.put(f"{identity_server.admin}/users/{user.id}", json={"colour": "red"}, headers=headers)
+    for answer in (made, changed):
+        assert answer.status_code == 400
+        assert "colour" in answer.json()["error"]
+
+
+def test_a_user_is_sent_as_json(identity_server: IdentityServer):
+    headers = identity_server.backend_headers()
+    form = {"email": f"{uuid.uuid4().hex}@example.org"}
+    assert http.post(f"{identity_server.admin}/users", data=form, headers=headers).status_code == 415
+
+
+def test_a_required_action_stays_beside_a_permanent_password(
+    identity_server: IdentityServer, new_user: Callable[..., User]
+):
+    user = new_user(requiredActions=["UPDATE_PASSWORD"])
+    assert identity_server.backend_admin().get_user(user.id)["requiredActions"] == ["UPDATE_PASSWORD"]
+
+
+def test_a_caller_learns_what_it_may_do_with_a_user(identity_server: IdentityServer, user: User):
+    access = identity_server.backend_admin().get_user(user.id)["access"]
+    assert access["manage"] is access["view"] is True
+    assert access["impersonate"] is False
+
+
+def test_what_is_shown_is_asked_for_anew(identity_server: IdentityServer, user: User):
+    answer = http.get(f"{identity_server.admin}/users/{user.id}", headers=identity_server.backend_headers())
+    assert answer.headers["cache-control"] == "no-cache"

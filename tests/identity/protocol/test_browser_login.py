@@ -52,6 +52,13 @@ def test_what_a_person_typed_is_shown_as_text(browser: Browser):
     assert "<script>alert(1)</script>" not in page.response.text
 
 
+@pytest.mark.parametrize("kind", ["token", "code id_token"])
+def test_flows_without_a_code_alone_are_refused_in_the_fragment(browser: Browser, kind: str):
+    page = browser.open(response_type=kind)
+    assert "#" in page.response.headers["location"]
+    assert answer_of(page)["error"] == "unauthorized_client"
+
+
 def test_a_browser_that_is_logged_in_is_not_asked_again(browser: Browser, user: User):
     first = answer_of(browser.log_in(user.email, user.password))
     again = answer_of(browser.open())

@@ -81,3 +81,18 @@ def test_an_offline_token_outlives_the_log_in(identity_server: IdentityServer, u
     answer = identity_server.refresh(body["refresh_token"])
     assert answer.status_code == 200
     assert "offline_access" in answer.json()["scope"].split()
+
+
+def test_no_refresh_gives_more_scopes_than_before(identity_server: IdentityServer, user: User):
+    token = identity_server.log_in(user)["refresh_token"]
+    form = {"grant_type": "refresh_token", "client_id": "jan-client"}
+    unknown = identity_server.token(**form, refresh_token=token, scope="openid everything")
+    assert (unknown.status_code, unknown.json()["error"]) == (400, "invalid_scope")
+    widened = identity_server.token(**form, refresh_token=token, scope="openid email phone")
+    assert widened.status_code == 200
+    assert "phone" not in widened.json()["scope"].split()
+
+
+def test_an_empty_refresh_token_is_refused(identity_server: IdentityServer):
+    answer = identity_server.refresh("")
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")

@@ -114,3 +114,13 @@ def test_a_log_out_needs_the_clients_own_refresh_token(identity_server: Identity
     assert http.post(url, data=form).status_code == 204
     assert http.post(url, data=form).status_code == 204
     assert _userinfo(identity_server, body["access_token"]).status_code == 401
+
+
+def test_what_cannot_be_revoked_is_told(identity_server: IdentityServer, user: User):
+    url = f"{identity_server.protocol}/revoke"
+    unknown = http.post(url, data={"client_id": "jan-client", "token": "nonsense"})
+    # Nothing is left to be taken back, so it is no failure (RFC 7009, section 2.2).
+    assert (unknown.status_code, unknown.json()["error"]) == (200, "invalid_token")
+    id_token = identity_server.log_in(user)["id_token"]
+    other = http.post(url, data={"client_id": "jan-client", "token": id_token})
+    assert (other.status_code, other.json()["error"]) == (400, "unsupported_token_type")
