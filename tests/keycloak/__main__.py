@@ -24,6 +24,9 @@ from jan_server.settings.tree.infrastructure import KeycloakSettings
 from tests.gateway.serving import free_port
 from tests.running_stack import StackHome, free_ports, own_folder, stop
 
+SUPERVISED = "JAN_TEST_KEYCLOAK_SUPERVISED"
+"""Set for the tests, because the server starts the Keycloak again when one of them kills it."""
+
 ROOT = Path(__file__).parents[2]
 GROUPS = (
     ("the issuer's protocol and admin API", ["tests/identity/protocol"]),
@@ -33,7 +36,8 @@ GROUPS = (
         [
             f"tests/services/llm_api/test_{name}.py"
             for name in ("auth_guest", "auth_guest_removal", "auth_login", "auth_tokens", "auth_upgrade",
-                         "auth_credentials", "admin_users", "admin_groups", "api_keys", "feature_flags")
+                         "auth_email_proof", "auth_credentials", "admin_users", "admin_groups", "api_keys",
+                         "feature_flags")
         ],
     ),
     (
@@ -97,6 +101,7 @@ def _run(stack: StackHome, title: str, paths: list[str], options: list[str]) -> 
         **os.environ,
         "JAN_TEST_KEYCLOAK_URL": f"http://localhost:{stack.ports['identity']}",
         "JAN_TEST_KEYCLOAK_ADMIN_PASSWORD": password,
+        SUPERVISED: "1",
         "JAN_TEST_KEYCLOAK_DATABASE_URL": database_url(stack.settings(), stack.home, superuser=True),
     }
     command = [sys.executable, "-m", "pytest", "-q", *options, *paths]

@@ -12,7 +12,8 @@ import aiohttp
 import psutil
 import pytest
 
-from tests.identity.server import BACKEND_SECRET, IdentityServer
+from tests.identity.server import BACKEND_SECRET, IdentityServer, http
+from tests.keycloak.__main__ import SUPERVISED
 from tests.services.llm_api.conftest import eventually
 from tests.services.llm_api.outages import (
     Callers,
@@ -22,9 +23,6 @@ from tests.services.llm_api.outages import (
     platform,
     told_by_readyz,
 )
-
-SUPERVISED = "JAN_TEST_KEYCLOAK_SUPERVISED"
-"""Set where a server of the platform runs the Keycloak, and starts it again when it dies."""
 
 FOUND_OUT_SECONDS = 20
 RESTART_SECONDS = 300
@@ -38,7 +36,10 @@ async def callers(
     client: aiohttp.ClientSession,
 ) -> AsyncIterator[Callers]:
     home = tmp_path_factory.mktemp("home")
-    async with platform(identity_server.url, BACKEND_SECRET, home, database_url, client) as running:
+    realm = http.get(f"{identity_server.url}/realms/jan/.well-known/openid-configuration").json()
+    async with platform(
+        identity_server.url, BACKEND_SECRET, home, database_url, client, issuer=realm["issuer"]
+    ) as running:
         yield running
 
 

@@ -276,8 +276,8 @@ DELIBERATE = (
         {"admin: the realm": (LEFT_OUT,), "admin: all realms": (LEFT_OUT,)},
     ),
     Difference(
-        "Token exchange, device grant, implicit flow, CIBA, PAR, SAML, identity brokering, consent, e-mail, "
-        "one-time passwords, console",
+        "Device grant, refresh tokens by token exchange, implicit flow, CIBA, PAR, SAML, identity brokering, "
+        "consent, e-mail, one-time passwords, console",
         "there",
         "not there: `unsupported_grant_type`, or 404; discovery does not name them",
         "contract, section 3, does not need them",

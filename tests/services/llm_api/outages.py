@@ -46,11 +46,18 @@ class Callers:
 
 @asynccontextmanager
 async def platform(
-    identity_url: str, backend_secret: str, home: Path, database_url: str, client: aiohttp.ClientSession
+    identity_url: str,
+    backend_secret: str,
+    home: Path,
+    database_url: str,
+    client: aiohttp.ClientSession,
+    *,
+    issuer: str = "",
 ) -> AsyncIterator[Callers]:
     """A gateway and an LLM API in front of an identity server, and callers of theirs."""
     async with OpenAIUpstream(models=["scripted-model"], api_key=UPSTREAM_KEY) as upstream:
-        settings = platform_settings(identity_url, backend_secret, upstream.url)
+        issuer = issuer or f"{identity_url}/realms/jan"
+        settings = platform_settings(identity_url, issuer, backend_secret, upstream.url)
         context = ServiceContext(settings, home, database_url, client)
         llm_api = create_llm_api(context)
         assert isinstance(llm_api, FastAPI)
@@ -68,7 +75,7 @@ async def platform(
             yield Callers(gateway, guest, unseen, made.json()["key"])
 
 
-def platform_settings(identity_url: str, backend_secret: str, upstream_url: str) -> Settings:
+def platform_settings(identity_url: str, issuer: str, backend_secret: str, upstream_url: str) -> Settings:
     """Settings of a platform that looks at the realm's keys all the time."""
     tree = plain(settings_for(identity_url))
     tree["identity"]["mode"] = "keycloak"
@@ -76,6 +83,7 @@ def platform_settings(identity_url: str, backend_secret: str, upstream_url: str)
     tree["infrastructure"]["auth"]["keycloak"] |= {
         "refresh_jwks_interval": "100ms",
         "backend_client_secret": backend_secret,
+        "issuer": issuer,
     }
     tree["inference"]["remote"] = {"url": upstream_url, "api_key": UPSTREAM_KEY}
     return Settings.model_validate(tree)
