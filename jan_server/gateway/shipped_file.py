@@ -35,6 +35,12 @@ TEMPLATE = "kong/kong.yml.j2"
 IDENTITY_SERVICES = ("identity-svc", "identity-realm-svc")
 """The services of the file that are the realm's issuer."""
 
+KEYCLOAK_READ_MILLISECONDS = 10_000
+"""How long a Keycloak may take over an answer before it counts as away."""
+
+EMBEDDED_READ_MILLISECONDS = 60_000
+"""The same for the issuer in this process, which is there or is not: many log-ins at once are slow."""
+
 TOKEN_SECONDS = 3600
 """The longest accepted remaining life of a token (contract/gateway.md, section 4.1)."""
 
@@ -153,9 +159,15 @@ def public_key(settings: Settings) -> str:
 
 
 def _identity(settings: Settings) -> dict[str, Any]:
-    """Where the issuer is, and the path before its `/realms`."""
+    """Where the issuer is, the path before its `/realms`, and how long it may take."""
     if settings.identity.mode == "embedded":
-        return {"protocol": "http", "host": "identity", "port": settings.identity.http_port, "base": ""}
+        return {
+            "protocol": "http",
+            "host": "identity",
+            "port": settings.identity.http_port,
+            "base": "",
+            "read_milliseconds": EMBEDDED_READ_MILLISECONDS,
+        }
     parts = urlsplit(settings.infrastructure.auth.keycloak.base_url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     return {
@@ -163,6 +175,7 @@ def _identity(settings: Settings) -> dict[str, Any]:
         "host": parts.hostname or "localhost",
         "port": port,
         "base": parts.path.rstrip("/"),
+        "read_milliseconds": KEYCLOAK_READ_MILLISECONDS,
     }
 
 
