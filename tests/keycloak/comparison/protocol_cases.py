@@ -205,6 +205,30 @@ def _refreshes() -> Iterator[Case]:
     yield _refresh("no token")
 
 
+def _exchanges() -> Iterator[Case]:
+    kind = "urn:ietf:params:oauth:grant-type:token-exchange"
+    access = "urn:ietf:params:oauth:token-type:access_token"
+    for name, form in {
+        "a token of its own": {"subject_token": "{backend}"},
+        "with openid": {"subject_token": "{backend}", "scope": "openid"},
+        "a token that is not for it": {"subject_token": "{access token}"},
+        "nonsense": {"subject_token": "nonsense"},
+        "an id token": {"subject_token": "{id token}"},
+        "an unknown audience": {"subject_token": "{backend}", "audience": "nobody"},
+        "an unknown scope": {"subject_token": "{backend}", "scope": "everything"},
+        "no token": {},
+    }.items():
+        given = {"grant_type": kind, "subject_token_type": access, **form}
+        yield _token(f"token exchange: {name}", BACKEND, **given)
+    yield _token(
+        "token exchange: a public client",
+        grant_type=kind,
+        client_id="jan-client",
+        subject_token="{access token}",
+        subject_token_type=access,
+    )
+
+
 def _codes() -> Iterator[Case]:
     yield _code("a good code")
     yield _code("offline", code="{offline code}")
@@ -343,6 +367,7 @@ CASES = tuple(
         _passwords,
         _token_endpoint,
         _refreshes,
+        _exchanges,
         _codes,
         _browsers,
         _inspections,
