@@ -11,12 +11,21 @@ import psycopg
 import pytest
 
 from tests.doubles.openai_upstream import OpenAIUpstream
+from tests.services.llm_api.conftest import Serve
 from tests.services.llm_api.platform import Platform
 
 KEY = "the key of a registered provider"
 PROVIDERS = "/v1/admin/providers"
 MODELS = "/v1/admin/models/provider-models"
 CATALOGS = "/v1/admin/models/catalogs"
+
+
+@pytest.fixture(scope="module")
+async def serving_platform(serve: Serve, upstream: OpenAIUpstream) -> Platform:
+    """The usual platform, where administrators may ask as often as these tests do."""
+    platform = await serve(upstream, llm_api={"admin_requests_per_minute": 0})
+    await platform.serving.sync.sync_providers()
+    return platform
 
 
 @pytest.fixture
