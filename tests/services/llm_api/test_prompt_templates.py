@@ -166,7 +166,10 @@ async def test_a_text_that_a_module_cannot_fill_is_refused(admin: Caller) -> Non
     assert "line 2: this block has no {{end}}" in answer.json()["message"]
     assert (await admin.get(path)).json()["data"] == before
     # Only modules fill texts: what clients do with theirs is their affair.
-    await made(admin, content="{% if anything %} {{ goes")
+    free = await made(admin, content="{% if anything %} {{ goes")
+    for content in ("{{", "{{range .X}}"):
+        changed = await admin.patch(f"{ADMIN}/{free['public_id']}", {"content": content})
+        assert (changed.status_code, changed.json()["data"]["content"]) == (200, content)
 
 
 async def test_templates_are_deleted_unless_they_came_with_the_program(admin: Caller) -> None:
