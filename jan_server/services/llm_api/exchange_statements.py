@@ -65,23 +65,24 @@ _APPEND = f"""
         where c.deleted_at is null
         order by c.id
         for no key update of c {{waiting}}
+    ), grown as (
+        update llm_api.conversation_branches b
+        set item_count = b.item_count + mine.count, updated_at = clock_timestamp()
+        from mine
+        where b.conversation_id = mine.id and b.deleted_at is null
+            and b.name = coalesce(mine.branch, mine.active_branch)
+        returning
+            b.id as branch_id, b.conversation_id, b.item_count - mine.count as before,
+            mine.conv_id, mine.title
     ), touched as (
         update llm_api.conversations c
         set updated_at = clock_timestamp(),
             title = case
-                when c.metadata ->> 'title_locked' is distinct from 'true' then coalesce(mine.title, c.title)
+                when c.metadata ->> 'title_locked' is distinct from 'true' then coalesce(grown.title, c.title)
                 else c.title
             end
-        from mine
-        where c.id = mine.id and c.deleted_at is null
-        returning c.id
-    ), grown as (
-        update llm_api.conversation_branches b
-        set item_count = b.item_count + mine.count, updated_at = clock_timestamp()
-        from mine join touched on touched.id = mine.id
-        where b.conversation_id = mine.id and b.deleted_at is null
-            and b.name = coalesce(mine.branch, mine.active_branch)
-        returning b.id as branch_id, b.conversation_id, b.item_count - mine.count as before, mine.conv_id
+        from grown
+        where c.id = grown.conversation_id
     ), written as (
         {_WRITE_ITEMS}
     )
@@ -95,8 +96,8 @@ Returns those that were written to. A conversation that another transaction is c
 alone, so that it keeps nobody waiting and two such statements never wait for one another."""
 
 APPEND_IN_TURN = _APPEND.format(waiting="")
-"""The same for a single conversation, which waits until others have changed it. It is not written
-to when it, or the branch, is gone; a branch renamed during the wait is found at a second try."""
+"""The same for a single conversation, which waits until others have changed it. Nothing is written,
+no title either, when it or the branch is gone; a branch renamed during the wait is found at a second try."""
 
 BEGIN = f"""
     with given as materialized (

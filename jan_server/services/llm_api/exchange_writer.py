@@ -95,9 +95,9 @@ class ExchangeWriter:
         except Missing as failure:
             # Deleted while the model spoke: the answer is still the caller's.
             logger.info("an answer was not stored: %s", failure.message)
-        else:
-            if exchange.conversation is None:
-                CONVERSATIONS_CREATED.inc()
+            return exchange.title
+        if exchange.conversation is None:
+            CONVERSATIONS_CREATED.inc()
         return title or exchange.title
 
     async def _new_title(

@@ -415,6 +415,27 @@ async def test_a_conversation_that_is_deleted_meanwhile_does_not_lose_the_answer
     assert received.endswith(b"data: [DONE]\n\n")
 
 
+async def test_a_branch_that_is_deleted_meanwhile_leaves_its_conversation_as_it_was(talk: Talk) -> None:
+    await talk.say(user("Hello"), conversation={})
+    branches = f"/v1/conversations/{talk.id}/branches"
+    assert (await talk.client.post(branches, json={"name": "side"})).status_code == 201
+    before, items = await talk.read(), await talk.items()
+    gate = Gate()
+    talk.platform.upstream.next(Stream(frames=2, gate=gate))
+    gate.release()
+    # As many questions as give a conversation a new title.
+    questions = [user(f"Question {number}") for number in range(5)]
+    place = {"id": talk.id, "branch": "side"}
+    body = {"model": MODEL, "messages": questions, "conversation": place, "stream": True}
+    async with talk.client.stream("POST", "/v1/chat/completions", json=body) as answer:
+        chunks = answer.aiter_bytes()
+        await anext(chunks)
+        assert (await talk.client.delete(f"{branches}/side")).status_code == 204
+        gate.open()
+        assert b"".join([chunk async for chunk in chunks]).endswith(b"data: [DONE]\n\n")
+    assert (await talk.read(), await talk.items()) == (before, items)
+
+
 async def test_long_histories_are_trimmed_to_the_context(talk: Talk) -> None:
     talk.platform.upstream.always(Answer("ok"))
     long = "word " * 15_000  # 18750 estimated tokens
