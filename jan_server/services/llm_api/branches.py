@@ -150,10 +150,8 @@ async def create_branch(
     wanted = branch_name(name.strip())
     if wanted == MAIN:
         raise Invalid("MAIN is always there; choose another name", param="name")
-    if wanted is None:
-        raise Invalid(
-            "name must have 1 to 50 characters, none of them a slash or a control character", param="name"
-        )
+    if wanted is None or not wanted.isprintable():
+        raise Invalid("name must have 1 to 50 printable characters, none of them a slash", param="name")
     conversation = await lock_conversation(session, conversation)
     source = await find_branch(
         session, conversation, parent or conversation.active_branch, param="parent_branch"

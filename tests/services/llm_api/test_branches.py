@@ -69,6 +69,8 @@ async def test_without_an_item_it_starts_empty(owner: Caller) -> None:
         ({"name": "main"}, 400, "name"),
         ({"name": "a/b"}, 400, "name"),
         ({"name": "a\0b"}, 400, "name"),
+        ({"name": "\u202e"}, 400, "name"),
+        ({"name": "a\x85b"}, 400, "name"),
         ({"name": "x" * 51}, 400, "name"),
         ({"name": "taken"}, 409, "name"),
         ({"name": "new", "parent_branch": "unknown"}, 404, "parent_branch"),

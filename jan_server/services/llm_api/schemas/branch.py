@@ -22,7 +22,7 @@ class NewBranch(BaseModel):
         json_schema_extra={"example": {"name": "shorter", "fork_from_item_id": "msg_0a1b2c3d4e5f6g7h"}}
     )
 
-    name: str = Field(description="At most 50 characters, none of them a slash; not `MAIN`.")
+    name: str = Field(description="At most 50 printable characters, none of them a slash; not `MAIN`.")
     parent_branch: PlainText | None = Field(None, description="The active branch by default.")
     fork_from_item_id: str | None = Field(
         None, description="The last item that is copied; without it the branch starts empty."
