@@ -5,6 +5,7 @@ Source: contract/llm-api.md, sections 17 and 24.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,6 +37,7 @@ _SECRET_NAMES = frozenset(
         "token",
     }
 )
+_USER_INFO = re.compile(r"(?<=://)[^/?#\s\"]*@")
 _SECRET_ENDINGS = ("_api_key", "_password", "_secret", "_token")
 
 
@@ -112,7 +114,8 @@ def masked(value: Any, depth: int = 0) -> Any:
     """Plain data without what nobody may read later, and without what is nested too deep to be written.
 
     Args:
-        value: Objects, lists, texts, numbers; members that hold secrets lose their values.
+        value: Objects, lists, texts, numbers; members that hold secrets lose their values, and
+            addresses the user and password in them.
         depth: How deep `value` lies.
     """
     if depth > DEEPEST:
@@ -124,7 +127,12 @@ def masked(value: Any, depth: int = 0) -> Any:
             name: MASK if _is_secret(name) and entry else masked(entry, depth + 1)
             for name, entry in value.items()
         }
-    return value
+    return without_user_info(value) if isinstance(value, str) else value
+
+
+def without_user_info(text: str) -> str:
+    """A text whose addresses name no user and password: `https://********@host/`."""
+    return _USER_INFO.sub(f"{MASK}@", text) if "://" in text else text
 
 
 def _is_secret(name: str) -> bool:

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from jan_server.authentication.principal import Principal
 from jan_server.http.errors import ApiError
 from jan_server.http.json_body import parse_json
-from jan_server.services.llm_api.audit import masked
+from jan_server.services.llm_api.audit import masked, without_user_info
 from jan_server.services.llm_api.client_address import client_address
 from jan_server.services.llm_api.resources import resources
 from jan_server.services.llm_api.tables.audit_log import AuditLog
@@ -138,7 +138,7 @@ def _entry(
     if status == 201 and not resource_id:
         made = answer.get("public_id") or answer.get("id") or headers.get("location", "").rpartition("/")[2]
         resource_id = str(made)
-    reason = str(answer.get("message", "")) if status >= 400 else ""
+    reason = without_user_info(str(answer.get("message", ""))) if status >= 400 else ""
     return AuditLog(
         admin_user_id=_text(principal.subject, 255),
         admin_email=_text(principal.email, 320),

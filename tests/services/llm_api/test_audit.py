@@ -117,6 +117,22 @@ async def test_routes_of_other_nouns_are_logged_too_with_their_secrets_masked(ad
     assert (catalog["resource_type"], catalog["resource_id"]) == ("models/catalogs", "nobody/knows")
 
 
+async def test_addresses_lose_their_user_and_password(admin: Caller) -> None:
+    body = {"name": "P", "vendor": "custom", "base_url": "http://ann:open@sesame@127.0.0.1:9/v1?a=b@c"}
+    await admin.post("/v1/admin/providers", body)
+    endpoints = ["http://127.0.0.1:9/ann@x", {"url": "https://ann:s,e@127.0.0.1:9"}]
+    await admin.post("/v1/admin/providers", {**body, "base_url": "", "endpoints": endpoints})
+    await admin.patch(
+        "/v1/admin/providers/unknown", {"endpoints": "http://127.0.0.1:9,http://ann:se@127.0.0.1:9"}
+    )
+    one, several, joined = await entries(admin)
+    assert one["payload"]["base_url"] == f"http://{MASK}@127.0.0.1:9/v1?a=b@c"
+    assert several["payload"]["endpoints"] == [endpoints[0], {"url": f"https://{MASK}@127.0.0.1:9"}]
+    assert joined["payload"]["endpoints"] == f"http://127.0.0.1:9,http://{MASK}@127.0.0.1:9"
+    for told in (one, several, joined):
+        assert "ann:" not in str(told)
+
+
 async def test_failures_are_logged_with_their_reason(admin: Caller) -> None:
     await admin.post("/v1/admin/users", {"email": "nobody"})
     await admin.delete("/v1/admin/groups/unknown")
