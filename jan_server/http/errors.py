@@ -144,8 +144,19 @@ def from_validation(failure: RequestValidationError) -> ApiError:
         name += f"[{part}]" if isinstance(part, int) else (f".{part}" if name else str(part))
     if first.get("type") == "json_invalid":
         return invalid_request("the body is not valid JSON", code="invalid_json")
-    message = f"{name}: {first['msg']}" if name else str(first["msg"])
+    message = f"{name}: {_words(first)}" if name else _words(first)
     return invalid_request(message, param=name or None)
+
+
+def _words(error: Mapping[str, Any]) -> str:
+    """What is wrong, in pydantic's words, which count the characters of some texts as items."""
+    bound = {"too_long": ("most", "max_length"), "too_short": ("least", "min_length")}.get(
+        error.get("type", "")
+    )
+    if bound is None or not isinstance(error.get("input"), str):
+        return str(error["msg"])
+    count = error["ctx"][bound[1]]
+    return f"String should have at {bound[0]} {count} character{'' if count == 1 else 's'}"
 
 
 def install_error_handlers(app: FastAPI, service: str) -> None:

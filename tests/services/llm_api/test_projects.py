@@ -65,6 +65,12 @@ async def test_what_breaks_a_limit_is_refused_by_name(
         assert (await owner.patch(path, changed)).status_code == 400
 
 
+async def test_the_limit_of_an_instruction_is_told_in_characters(owner: Caller) -> None:
+    answer = await owner.post("/v1/projects", {"name": "a", "instruction": "x" * 32_769})
+    assert "at most 32768 characters" in answer.json()["message"]
+    assert "item" not in answer.json()["message"]
+
+
 async def test_changes_are_partial(owner: Caller) -> None:
     path = await project(owner, instruction="Be brief.")
     changed = (await owner.patch(path, {"is_favorite": True})).json()
