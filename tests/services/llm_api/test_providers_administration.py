@@ -328,6 +328,12 @@ async def test_a_providers_model_is_changed(
     model = platform.serving.registry.table.find("acme/wizard")
     assert model is not None
     assert (model.context_length, model.price) == (4096, 5)
+    beyond = {"lines": [{**pricing["lines"][0], "amount_micro_usd": 10**12 + 1}]}
+    refused = await admin.patch(path, json={"pricing": beyond})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (
+        400,
+        "pricing.lines[0].amount_micro_usd",
+    )
     cleared = (await admin.patch(path, json={"instruct_model_public_id": ""})).json()
     assert "instruct_model_public_id" not in cleared
     assert (await admin.patch(path, json={"instruct_model_public_id": "nobody"})).status_code == 404

@@ -13,6 +13,9 @@ from jan_server.services.llm_api.schemas.plain_text import PlainText
 
 MOST_EXCEPTED = 1000
 MOST_REQUESTS = 1_000_000
+MOST_MICRO_USD = 10**12
+"""The highest price, a million dollars; no call counts as more."""
+
 LONGEST_WAIT_SECONDS = 3600
 
 Name = Annotated[
@@ -116,7 +119,7 @@ class Price(BaseModel):
         "per_web_search",
         "per_internal_reasoning",
     ]
-    amount_micro_usd: int = Field(ge=0)
+    amount_micro_usd: int = Field(ge=0, le=MOST_MICRO_USD)
     currency: str = Field("USD", max_length=8)
 
 
