@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,10 +86,12 @@ class ResponseCache:
 
     Args:
         most_bytes: How much memory they may take; 0 keeps none.
+        key_wish: What an API key says about the cache, for requests that say nothing.
     """
 
-    def __init__(self, most_bytes: int) -> None:
+    def __init__(self, most_bytes: int, key_wish: Callable[[str], CacheWish | None] = lambda _: None) -> None:
         self._most_bytes = most_bytes
+        self._key_wish = key_wish
         self._bytes = 0
         self._answers: OrderedDict[bytes, tuple[float, bytes]] = OrderedDict()
 
@@ -97,8 +100,23 @@ class ResponseCache:
         whose = "all" if wish.shared else str(user_id)
         return hashlib.sha256(f"{whose} {model_key} ".encode() + request).digest()
 
-    def place(self, wish: CacheWish, user_id: int, model_key: int, request: bytes) -> CachePlace:
-        """The place of the answer to a request, and the answer if it is there; arguments as above."""
+    def place(
+        self, wish: CacheWish | None, key_id: str, user_id: int, model_key: int, path: str, request: bytes
+    ) -> CachePlace | None:
+        """Where the answer to a request is kept; None when neither it nor its key asks for that.
+
+        Args:
+            wish: What the request says about the cache; None for as its key says.
+            key_id: The API key of the caller; empty for a token.
+            user_id: The key of the caller's row.
+            model_key: Which model is asked.
+            path: Below the provider's address.
+            request: Every byte that the provider would get.
+        """
+        wish = wish or self._key_wish(key_id)
+        if wish is None or not wish.ttl:
+            return None
+        request = path.encode() + b" " + request
         key = self.key(wish, user_id, model_key, request)
         return CachePlace(self, key, self.find(key, wish))
 

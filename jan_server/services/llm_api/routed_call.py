@@ -104,9 +104,8 @@ class ModelCalls:
         upstream: Calls providers.
         accounting: Takes down what calls use.
         routing: Finds the models behind routed names.
+        cache: Keeps answers for those who ask for it.
         stream_seconds: How long a streamed answer may take.
-        cache: Keeps answers for those who ask for it; None keeps none.
-        key_cache: What an API key says about the cache, for requests that say nothing.
     """
 
     def __init__(
@@ -116,19 +115,17 @@ class ModelCalls:
         upstream: UpstreamClient,
         accounting: Accounting,
         routing: Routing,
+        cache: ResponseCache,
         *,
         stream_seconds: float = 600.0,
-        cache: ResponseCache | None = None,
-        key_cache: Callable[[str], CacheWish | None] = lambda _: None,
     ) -> None:
         self._registry = registry
         self._sync = sync
         self._upstream = upstream
         self._accounting = accounting
         self._routing = routing
-        self._stream_seconds = stream_seconds
         self._cache = cache
-        self._key_cache = key_cache
+        self._stream_seconds = stream_seconds
 
     async def answered(
         self,
@@ -205,10 +202,7 @@ class ModelCalls:
             body: What the provider gets.
             origin: Who asks.
         """
-        wish = wish or self._key_cache(origin.key_id)
-        if wish is None or not wish.ttl or self._cache is None:
-            return None
-        return self._cache.place(wish, origin.user_id, model.key, path.encode() + b" " + body)
+        return self._cache.place(wish, origin.key_id, origin.user_id, model.key, path, body)
 
     async def whole(self, call: RoutedCall, *, member: bytes) -> bytes:
         """The provider's whole JSON answer, its bytes untouched.

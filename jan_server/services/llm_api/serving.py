@@ -25,6 +25,7 @@ from jan_server.services.llm_api.bootstrap import (
     settings_routes,
 )
 from jan_server.services.llm_api.chat import Chat
+from jan_server.services.llm_api.chat_preparation import ChatPreparation
 from jan_server.services.llm_api.embeddings import Embeddings
 from jan_server.services.llm_api.exchange_writer import ExchangeWriter
 from jan_server.services.llm_api.image_files import MAXIMUM_BYTES, ImageReader
@@ -129,31 +130,28 @@ def make_serving(settings: Settings, database: Database, client: aiohttp.ClientS
         seconds=own.http_timeout.total_seconds(),
         maximum_bytes=MAXIMUM_BYTES,
     )
-    cache = ResponseCache(own.response_cache_mb * MEGABYTE)
-    chat = Chat(
+    cache = ResponseCache(own.response_cache_mb * MEGABYTE, limits.cache_wish)
+    preparation = ChatPreparation(
         registry,
         sync,
-        upstream,
         exchanges,
         accounting,
         routing,
+        cache,
         ask_usage=own.usage.ask_in_streams,
         prompts=prompts,
-        cache=cache,
-        key_cache=limits.cache_wish,
         media=MessageMedia(media, seconds=own.media_resolve_timeout.total_seconds()),
         user_tokens=own.max_user_message_tokens,
-        stream_seconds=own.stream_timeout.total_seconds(),
     )
+    chat = Chat(preparation, upstream, exchanges, stream_seconds=own.stream_timeout.total_seconds())
     calls = ModelCalls(
         registry,
         sync,
         upstream,
         accounting,
         routing,
+        cache,
         stream_seconds=own.stream_timeout.total_seconds(),
-        cache=cache,
-        key_cache=limits.cache_wish,
     )
     fetcher = GuardedFetcher(settings.server.fetch_allowed_networks)
     images = Images(database, registry, calls, media, ImageReader(fetcher, media), own.images)

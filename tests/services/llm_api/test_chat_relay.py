@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import event
 
 from jan_server.inference.answer_stream import AnswerStream
-from jan_server.services.llm_api.chat import ChatCall
+from jan_server.services.llm_api.chat_call import ChatCall
 from jan_server.services.llm_api.routes.chat import ChatResponse
 from tests.doubles.openai_upstream import Answer, Failure, Gate, Raw, Stream, completion
 from tests.services.llm_api.conftest import Serve

@@ -16,7 +16,8 @@ from starlette.types import Receive, Scope, Send
 from jan_server.http.errors import invalid_request
 from jan_server.http.json_body import parse_json, read_body
 from jan_server.http.sse import SSE_HEADERS
-from jan_server.services.llm_api.chat import Chat, ChatCall
+from jan_server.services.llm_api.chat import Chat
+from jan_server.services.llm_api.chat_call import ChatCall
 from jan_server.services.llm_api.chat_request import ChatRequest, parse_chat_request
 from jan_server.services.llm_api.disconnect import CallerGone, WhileConnected
 from jan_server.services.llm_api.media_client import MediaCaller
@@ -86,7 +87,7 @@ class ChatResponse(Response):
         state["stream"] = self._request.stream
         try:
             async with WhileConnected(receive):
-                call = await self._chat.prepare(
+                call = await self._chat.preparation.prepare(
                     self._request,
                     self._user.id,
                     self._raw,
@@ -129,8 +130,8 @@ class ChatResponse(Response):
             told.append((CONVERSATION_HEADER, call.exchange.id.encode()))
         if call.modules:
             told.append((MODULES_HEADER, ",".join(call.modules).encode()))
-        if call.cache_key:
-            told.append((CACHE_HEADER, b"miss" if call.kept is None else b"hit"))
+        if call.place is not None:
+            told.append((CACHE_HEADER, b"miss" if call.place.answer is None else b"hit"))
         return told
 
     async def _stream(self, call: ChatCall, state: dict[str, Any], send: Send) -> None:

@@ -23,7 +23,7 @@ from jan_server.services.llm_api import context_window
 from jan_server.services.llm_api.anthropic.answer import message_answer
 from jan_server.services.llm_api.anthropic.request import chat_body, countable_body
 from jan_server.services.llm_api.anthropic.stream import MessageStream
-from jan_server.services.llm_api.chat import ChatCall
+from jan_server.services.llm_api.chat_call import ChatCall
 from jan_server.services.llm_api.chat_request import parse_chat_request
 from jan_server.services.llm_api.prompt_hints import prompt_hints
 from jan_server.services.llm_api.refusals import Refusal

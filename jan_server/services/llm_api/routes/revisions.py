@@ -15,7 +15,8 @@ from starlette.responses import Response
 
 from jan_server.http.errors import ApiError
 from jan_server.http.json_body import OrjsonResponse, parse_json, read_json_object
-from jan_server.services.llm_api.chat import Chat, ChatCall, with_members
+from jan_server.services.llm_api.chat import Chat, with_members
+from jan_server.services.llm_api.chat_call import ChatCall
 from jan_server.services.llm_api.chat_history import Message
 from jan_server.services.llm_api.chat_request import ChatRequest
 from jan_server.services.llm_api.conversations import MAIN, Conversation
@@ -144,7 +145,7 @@ async def _asked(
         async with opened.database.session() as session:
             model = await last_model(session, conversation)
     asked = answer_request(conversation, question, model, parameters)
-    await serving.chat.choose(asked, caller.principal)
+    await serving.chat.preparation.choose(asked, caller.principal)
     if serving.prompts is not None:
         asked.hints = prompt_hints(request.scope)
     return asked
