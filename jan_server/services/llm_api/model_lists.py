@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from jan_server.services.llm_api.prices import MOST_MICRO_USD
+
 STANDARD_PARAMETERS = (
     "frequency_penalty",
     "logit_bias",
@@ -159,7 +161,7 @@ def _prices(pricing: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
         except (KeyError, InvalidOperation):
             continue
         # A router writes -1 where the price depends on the model it picks.
-        if amount.is_finite() and amount >= 0:
+        if amount.is_finite() and 0 <= amount <= MOST_MICRO_USD:
             lines.append({"unit": unit, "amount_micro_usd": round(amount), "currency": "USD"})
     return tuple(lines)
 

@@ -18,6 +18,9 @@ logger = logging.getLogger("jan.llm-api.prices")
 Price = Callable[[TokenCounts], Decimal]
 """The cost of a call in dollars."""
 
+MOST_MICRO_USD = 10**12
+"""The highest price that is taken, a million dollars; no call counts as more."""
+
 _MILLION = Decimal(1_000_000)
 _LINE_DIVISORS = {
     "per_1k_prompt_tokens": ("prompt", 1000),

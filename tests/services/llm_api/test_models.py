@@ -232,7 +232,7 @@ def test_rich_lists_are_understood() -> None:
         "name": "Big",
         "context_length": 131072,
         "architecture": {"input_modalities": ["text", "image"], "tokenizer": "X"},
-        "pricing": {"prompt": "0.0000005", "completion": "0.0000015", "image": "-1"},
+        "pricing": {"prompt": "0.0000005", "completion": "0.0000015", "image": "-1", "request": "1e30"},
         "supported_parameters": ["tools", "temperature", "include_reasoning"],
         "default_parameters": {"temperature": 0.6, "top_p": None},
         "top_provider": {"max_completion_tokens": 4096, "is_moderated": True},

@@ -8,14 +8,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from jan_server.services.llm_api.prices import MOST_MICRO_USD
 from jan_server.services.llm_api.schemas.models import CatalogInfo, ProviderInfo
 from jan_server.services.llm_api.schemas.plain_text import PlainText
 
 MOST_EXCEPTED = 1000
 MOST_REQUESTS = 1_000_000
-MOST_MICRO_USD = 10**12
-"""The highest price, a million dollars; no call counts as more."""
-
 LONGEST_WAIT_SECONDS = 3600
 
 Name = Annotated[
