@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import ssl
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import psycopg
@@ -20,6 +23,22 @@ from jan_server.settings.tree import Settings
 from tests.running_stack import home_template, running_database, running_stack, stack_home
 
 __all__ = ["home_template", "running_database", "running_stack", "stack_home"]
+
+
+def share_root_certificates() -> None:
+    """Let all HTTP clients of this process trust by one context: reading the certificates costs 25 ms."""
+    create = ssl.create_default_context
+    trusting = functools.cache(lambda cafile: create(cafile=cafile))
+
+    def create_default_context(*arguments: Any, **named: Any) -> ssl.SSLContext:
+        if not arguments and named.keys() == {"cafile"}:
+            return trusting(named["cafile"])
+        return create(*arguments, **named)
+
+    ssl.create_default_context = create_default_context
+
+
+share_root_certificates()
 
 
 @pytest.fixture(scope="session")

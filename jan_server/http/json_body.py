@@ -44,22 +44,42 @@ def parse_json(body: bytes) -> Any:
     Raises:
         ApiError: 400 when there is no complete first value, or one that is nested too deeply.
     """
-    value = _first_value(body)
-    if body.count(b"[") + body.count(b"{") > _FLAT_ENOUGH:
-        _check_depth(value)
+    value = first_value(body)
+    if body.count(b"[") + body.count(b"{") > _FLAT_ENOUGH and not _can_be_written(value):
+        place = _place_of_depth(value)
+        raise invalid_request(
+            f"{place or 'the body'} is nested too deeply", param=place or None, code=place or "invalid_json"
+        )
     return value
 
 
-def _check_depth(value: Any) -> None:
+def _can_be_written(value: Any) -> bool:
     for _ in range(_ROOM_LEVELS):
         value = [value]
     try:
         orjson.dumps(value)
-    except orjson.JSONEncodeError as failure:
-        raise invalid_request("the body is nested too deeply", code="invalid_json") from failure
+    except orjson.JSONEncodeError:
+        return False
+    return True
 
 
-def _first_value(body: bytes) -> Any:
+def _place_of_depth(value: Any) -> str:
+    """The member that is nested too deeply, with its place in a list; empty when the body is no object."""
+    for name, member in value.items() if isinstance(value, dict) else ():
+        if not _can_be_written(member):
+            for index, entry in enumerate(member if isinstance(member, list) else ()):
+                if not _can_be_written(entry):
+                    return f"{name}[{index}]"
+            return str(name)
+    return ""
+
+
+def first_value(body: bytes) -> Any:
+    """The first JSON value of `body`, however deeply it is nested.
+
+    Raises:
+        ApiError: 400 when there is no complete first value.
+    """
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as failure:

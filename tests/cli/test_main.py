@@ -103,9 +103,9 @@ def test_a_wrong_choice_is_named_without_the_words_of_a_library(runner: CliRunne
 
 
 def test_an_unknown_variable_is_named_once(runner: CliRunner, tmp_path: Path) -> None:
-    result = runner.invoke(app, ["--home", str(tmp_path), "config", "validate"], env={"JAN_FOO": "1"})
+    result = runner.invoke(app, ["--home", str(tmp_path), "config", "validate"], env={"JAN_QQQQ": "1"})
     assert result.exit_code == 1
-    assert result.stderr == "Error: JAN_FOO (environment): unknown variable\n"
+    assert result.stderr == "Error: JAN_QQQQ (environment): unknown variable\n"
 
 
 def test_a_global_option_behind_the_command_is_explained(runner: CliRunner) -> None:

@@ -17,7 +17,7 @@ def test_nesting_that_could_not_be_written_again_is_refused() -> None:
     assert orjson.dumps({"around": parse_json(nested(230))})
     with pytest.raises(ApiError) as caught:
         parse_json(nested(300))
-    assert (caught.value.status, caught.value.code) == (400, "invalid_json")
+    assert (caught.value.status, caught.value.param) == (400, "a")
 
 
 def test_many_values_beside_one_another_are_no_nesting() -> None:

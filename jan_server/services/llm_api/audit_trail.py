@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jan_server.authentication.principal import Principal
 from jan_server.http.errors import ApiError
-from jan_server.http.json_body import parse_json
+from jan_server.http.json_body import first_value
 from jan_server.services.llm_api.audit import masked, without_user_info
 from jan_server.services.llm_api.client_address import client_address
 from jan_server.services.llm_api.resources import resources
@@ -177,6 +177,6 @@ def _text(text: str, length: int) -> str:
 
 def _parsed(content: bytes) -> Any:
     try:
-        return parse_json(content)
+        return first_value(content)
     except ApiError:
         return None
