@@ -23,7 +23,7 @@ run: $(BIN)/jan ## Install, configure if needed, and start the stack
 	@{ test -f "$(HOME_DIR)/jan.yaml" || $(JAN) quickstart --yes; } && $(JAN) up
 
 test: $(VENV)/.dev ## Run the test suite
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 3 --dist loadfile
 
 test-keycloak: $(VENV)/.dev ## Run the identity tests against a real Keycloak, fetched once with Maven
 	$(BIN)/python -m tests.keycloak
