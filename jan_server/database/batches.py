@@ -46,33 +46,43 @@ class Batches(Generic[Call, Result]):
         self._at_once = at_once
         self._key = key
         self._waiting: list[tuple[Call, asyncio.Future[Result]]] = []
+        self._working = 0
         self._runners: set[asyncio.Task[None]] = set()
 
     async def call(self, call: Call) -> Result:
         """Make one call, alone or with others; raises what it fails with."""
         answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((call, answer))
-        if len(self._runners) < self._at_once:
+        if self._working < self._at_once:
+            self._working += 1
             runner = asyncio.create_task(self._work(), name="run batches of statements")
             self._runners.add(runner)
             runner.add_done_callback(self._runners.discard)
         return await answer
 
     async def _work(self) -> None:
-        while batch := self._next():
-            answers = [answer for _, answer in batch]
-            try:
-                results = await self._run([call for call, _ in batch])
-            except Exception as failure:
-                if len(batch) == 1 or is_outage(failure):
-                    _fail(answers, failure)
-                else:
-                    logger.info("a batch of %d calls was refused: %s", len(batch), failure)
-                    await self._run_alone(batch)
-                continue
-            for answer, result in zip(answers, results, strict=True):
-                if not answer.done():
-                    answer.set_result(result)
+        try:
+            while batch := self._next():
+                await self._make(batch)
+        finally:
+            # Counted down at once, not when the loop gets to know that the task is done: a call that
+            # comes in between would wait for a runner that has gone.
+            self._working -= 1
+
+    async def _make(self, batch: Sequence[tuple[Call, asyncio.Future[Result]]]) -> None:
+        answers = [answer for _, answer in batch]
+        try:
+            results = await self._run([call for call, _ in batch])
+        except Exception as failure:
+            if len(batch) == 1 or is_outage(failure):
+                _fail(answers, failure)
+            else:
+                logger.info("a batch of %d calls was refused: %s", len(batch), failure)
+                await self._run_alone(batch)
+            return
+        for answer, result in zip(answers, results, strict=True):
+            if not answer.done():
+                answer.set_result(result)
 
     def _next(self) -> list[tuple[Call, asyncio.Future[Result]]]:
         batch: list[tuple[Call, asyncio.Future[Result]]] = []

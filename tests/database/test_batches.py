@@ -51,6 +51,14 @@ async def test_what_comes_while_another_is_under_way_goes_together() -> None:
     assert scripted.batches == [[1], [2, 3, 4], [5]]
 
 
+async def test_a_caller_who_comes_back_at_once_is_served() -> None:
+    scripted = Scripted()
+    scripted.open.set()
+    batches = Batches(scripted.run, at_once=1)
+    async with asyncio.timeout(10):
+        assert [await batches.call(number) for number in range(5)] == [0, 2, 4, 6, 8]
+
+
 async def test_a_slow_batch_does_not_hold_up_all_others() -> None:
     scripted = Scripted()
     tasks = await started(Batches(scripted.run, at_once=2), 1, 2, 3)
