@@ -173,7 +173,7 @@ class KeycloakSettings(Section):
     )
     guest_role: str = setting("guest", "Role of guests.", "GUEST_ROLE")
     features: TextList = setting(
-        ("token-exchange",), "Further features that a Keycloak of ours starts with.", "KEYCLOAK_FEATURES"
+        (), "Further features that a Keycloak of ours starts with.", "KEYCLOAK_FEATURES"
     )
 
 

@@ -152,20 +152,6 @@ DELIBERATE = (
         },
     ),
     Difference(
-        "Token exchange without a token",
-        "500",
-        "400",
-        "a missing parameter is the caller's fault",
-        {"token exchange: no token": _REFUSED},
-    ),
-    Difference(
-        "Token exchange by a public client",
-        "200 where the older preview feature is on",
-        "400",
-        "a public client proves nothing; Keycloak's standard exchange refuses it too",
-        {"token exchange: a public client": _REFUSED},
-    ),
-    Difference(
         "Introspection of a refresh token",
         "with the user's claims; active although it was used",
         "its own claims; not active once it was used",
