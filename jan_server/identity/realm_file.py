@@ -17,6 +17,9 @@ from jan_server.settings.tree import Settings
 
 TEMPLATE = "keycloak/jan-realm.json.j2"
 
+KEY_PROVIDER = "org.keycloak.keys.KeyProvider"
+"""The kind of component under which a realm keeps its keys."""
+
 _CALLBACKS = ("/auth/callback", "/auth/google/callback")
 _LOOPBACK = ("localhost", "127.0.0.1")
 
@@ -128,7 +131,7 @@ def signing_key_provider(settings: Settings, key: str) -> dict[str, Any]:
     """
     identity = settings.identity.model_copy(update={"signing_key": SecretStr(key)})
     file = read_realm_file(settings.model_copy(update={"identity": identity}))
-    providers: list[dict[str, Any]] = file["components"]["org.keycloak.keys.KeyProvider"]
+    providers: list[dict[str, Any]] = file["components"][KEY_PROVIDER]
     return next(provider for provider in providers if provider["providerId"] == "rsa")
 
 

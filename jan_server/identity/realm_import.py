@@ -33,6 +33,7 @@ from jan_server.identity.keys import (
 )
 from jan_server.identity.passwords import PasswordHasher
 from jan_server.identity.realm import Realm, RealmDirectory, touch
+from jan_server.identity.realm_file import KEY_PROVIDER
 from jan_server.identity.scopes import with_mapper_ids
 from jan_server.identity.service_accounts import create_service_account
 from jan_server.identity.tables import (
@@ -53,8 +54,6 @@ from jan_server.identity.tables import (
 from jan_server.identity.users import create_user
 
 logger = logging.getLogger("jan.identity.realm_import")
-
-KEY_PROVIDER = "org.keycloak.keys.KeyProvider"
 
 # Processes that start at the same time take turns.
 IMPORT_LOCK = 0x6A616E69

@@ -13,9 +13,10 @@ from typing import Any
 
 import orjson
 
-from jan_server.identity.keycloak.key_rotation import KEY_PROVIDER, use_key
+from jan_server.identity.keycloak.key_rotation import use_key
 from jan_server.identity.keycloak.realm_server import RealmServer
 from jan_server.identity.keys import key_id, read_private_key
+from jan_server.identity.realm_file import KEY_PROVIDER
 
 _OWN_STEPS = frozenset(
     {

@@ -12,8 +12,7 @@ from typing import Any
 
 from jan_server.identity.key_rotation import RetiredKeys, longest_life
 from jan_server.identity.keycloak.realm_server import RealmServer
-
-KEY_PROVIDER = "org.keycloak.keys.KeyProvider"
+from jan_server.identity.realm_file import KEY_PROVIDER
 
 _SIGNING_PRIORITY = 200
 _RETIRED = re.compile(r" \(retired (?P<moment>[^)]*)\)$")

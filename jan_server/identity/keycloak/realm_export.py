@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jan_server.identity.keycloak.realm_server import RealmServer
+from jan_server.identity.realm_file import KEY_PROVIDER
 
 MASK = "**********"
 """What Keycloak shows in the place of a secret."""
@@ -26,7 +27,6 @@ _OWN_CLIENTS = frozenset(
 )
 _OWN_ROLES = frozenset({"offline_access", "uma_authorization"})
 _LOCAL = frozenset({"id", "containerId", "parentId", "defaultRole", "keycloakVersion", "access"})
-_KEYS = "org.keycloak.keys.KeyProvider"
 
 
 def export_realm(server: RealmServer) -> tuple[dict[str, Any], list[str]]:
@@ -43,7 +43,7 @@ def export_realm(server: RealmServer) -> tuple[dict[str, Any], list[str]]:
     """
     found = server.ask("/partial-export", exportClients="true", exportGroupsAndRoles="true")
     masked: list[str] = []
-    components = {kind: each for kind, each in found.get("components", {}).items() if kind != _KEYS}
+    components = {kind: each for kind, each in found.get("components", {}).items() if kind != KEY_PROVIDER}
     roles = found.get("roles", {})
     own = _OWN_ROLES | {f"default-roles-{server.realm}"}
     realm = {
