@@ -39,7 +39,7 @@ class ChatPreparation:
 
     Args:
         registry: Knows the models.
-        sync: Asked for models that nobody knows yet.
+        sync: Finds models, also those that nobody knows yet.
         writer: Reads the conversations of exchanges.
         accounting: Takes down what calls use.
         routing: Finds the models behind routed names.
@@ -195,9 +195,7 @@ class ChatPreparation:
             Missing: There is none of this name, or none that the caller may see.
             ApiError: 503 when its provider cannot be used.
         """
-        model = self._registry.table.seen_by(principal).find(request.model)
-        if model is None:
-            model = await self._sync.find_late(request.model, principal)
+        model = await self._sync.find(request.model, principal)
         if request.instruct:
             model = self._registry.table.instruct_partner(model) or model
         if model.problem:

@@ -27,7 +27,6 @@ from jan_server.services.llm_api.chat_stream import (
     once,
     relay,
 )
-from jan_server.services.llm_api.model_registry import ModelRegistry
 from jan_server.services.llm_api.models import OfferedModel
 from jan_server.services.llm_api.response_cache import CachePlace, CacheWish, ResponseCache
 from jan_server.services.llm_api.routing import Routing, first_answer
@@ -99,8 +98,7 @@ class ModelCalls:
     """Makes calls to models by their ids.
 
     Args:
-        registry: Knows the models.
-        sync: Asked for models that nobody knows yet.
+        sync: Finds models, also those that nobody knows yet.
         upstream: Calls providers.
         accounting: Takes down what calls use.
         routing: Finds the models behind routed names.
@@ -110,7 +108,6 @@ class ModelCalls:
 
     def __init__(
         self,
-        registry: ModelRegistry,
         sync: ModelSync,
         upstream: UpstreamClient,
         accounting: Accounting,
@@ -119,7 +116,6 @@ class ModelCalls:
         *,
         stream_seconds: float = 600.0,
     ) -> None:
-        self._registry = registry
         self._sync = sync
         self._upstream = upstream
         self._accounting = accounting
@@ -148,9 +144,7 @@ class ModelCalls:
             ApiError: 503 when its provider cannot be used.
             UpstreamError: It did not answer, nor did any that the route falls back on.
         """
-        model = self._registry.table.seen_by(origin.principal).find(model_id)
-        if model is None:
-            model = await self._sync.find_late(model_id, origin.principal)
+        model = await self._sync.find(model_id, origin.principal)
         if model.route is None:
             if model.problem:
                 raise unavailable(model.problem)

@@ -145,7 +145,6 @@ def make_serving(settings: Settings, database: Database, client: aiohttp.ClientS
     )
     chat = Chat(preparation, upstream, exchanges, stream_seconds=own.stream_timeout.total_seconds())
     calls = ModelCalls(
-        registry,
         sync,
         upstream,
         accounting,

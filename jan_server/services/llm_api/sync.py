@@ -149,8 +149,8 @@ class ModelSync:
             pass
         return True
 
-    async def find_late(self, model_id: str, principal: Principal) -> OfferedModel:
-        """A model that is not known yet, for which providers may have to be asked first.
+    async def find(self, model_id: str, principal: Principal) -> OfferedModel:
+        """The model that answers for an id; for one that nobody knows yet, providers are asked first.
 
         Raises:
             Missing: No provider offers it, or only to those who hold a flag that the caller lacks.

@@ -99,7 +99,7 @@ async def count_tokens(request: Request) -> Response:
     _, body = await _read(request)
     chat_request = parse_chat_request(countable_body(body))
     serving = resources(request).serving
-    await serving.sync.find_late(chat_request.model, user.principal)
+    await serving.sync.find(chat_request.model, user.principal)
     tokens = context_window.tools_tokens(chat_request.body.get("tools"))
     tokens += sum(map(context_window.message_tokens, chat_request.messages))
     return Response(orjson.dumps({"input_tokens": tokens}), media_type="application/json")

@@ -176,7 +176,7 @@ async def retrieve_model(request: Request, model_id: ModelId, caller: CallerUser
 
 async def _find(request: Request, caller: CurrentUser, model_id: str) -> OfferedModel:
     """One model that the caller may call; Missing for any other, as the list does not show it."""
-    model = await resources(request).serving.sync.find_late(model_id, caller.principal)
+    model = await resources(request).serving.sync.find(model_id, caller.principal)
     if not _allowed(request, caller, [model]):
         raise unknown_model(model_id)
     return model
