@@ -52,13 +52,6 @@ class DirectConnections:
         self._places = asyncio.Semaphore(size)
         self._closed = False
 
-    async def fetch_row(
-        self, statement: LiteralString, parameters: Mapping[str, Any]
-    ) -> tuple[Any, ...] | None:
-        """The first row of a statement; see `fetch_rows`."""
-        rows = await self.fetch_rows(statement, parameters)
-        return rows[0] if rows else None
-
     async def fetch_rows(
         self, statement: LiteralString, parameters: Mapping[str, Any]
     ) -> list[tuple[Any, ...]]:

@@ -21,7 +21,6 @@ from jan_server.launch import database
 from jan_server.launch.children import Program
 from jan_server.launch.health import probe
 from jan_server.settings.tree import Settings
-from jan_server.settings.tree.follow import local_host
 from jan_server.stack.catalogue import IDENTITY
 
 SCHEMA = "keycloak"
@@ -197,8 +196,3 @@ def read_log_line(line: str) -> tuple[str, str]:
     if found is None:
         return "info", line
     return _LEVELS.get(found["level"], "info"), found["message"]
-
-
-def address(settings: Settings) -> str:
-    """Where this machine reaches a Keycloak that the server runs."""
-    return f"http://{local_host(settings.server.listen_address)}:{settings.identity.http_port}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
@@ -20,20 +21,27 @@ async def direct(empty_database_url: str) -> AsyncIterator[DirectConnections]:
     await made.close()
 
 
+async def first_row(
+    direct: DirectConnections, statement: LiteralString, parameters: Mapping[str, Any]
+) -> tuple[Any, ...] | None:
+    rows = await direct.fetch_rows(statement, parameters)
+    return rows[0] if rows else None
+
+
 async def backend(direct: DirectConnections) -> int:
-    row = await direct.fetch_row("select pg_backend_pid()", {})
+    row = await first_row(direct, "select pg_backend_pid()", {})
     assert row is not None
     return int(row[0])
 
 
 async def test_a_statement_is_committed_when_its_row_is_there(direct: DirectConnections) -> None:
-    assert await direct.fetch_row("select 1 where false", {}) is None
+    assert await first_row(direct, "select 1 where false", {}) is None
     made = "with made as (select set_config('jan.kept', %(value)s::text, false)) select * from made"
-    assert await direct.fetch_row(made, {"value": "kept"}) == ("kept",)
+    assert await first_row(direct, made, {"value": "kept"}) == ("kept",)
     # Were the transaction still open, a failure would undo the setting.
     with pytest.raises(psycopg.errors.DivisionByZero):
-        await direct.fetch_row("select 1 / %(by)s::int", {"by": 0})
-    assert await direct.fetch_row("select current_setting('jan.kept')", {}) == ("kept",)
+        await first_row(direct, "select 1 / %(by)s::int", {"by": 0})
+    assert await first_row(direct, "select current_setting('jan.kept')", {}) == ("kept",)
 
 
 async def test_a_connection_that_the_server_ended_is_replaced(
@@ -47,7 +55,7 @@ async def test_a_connection_that_the_server_ended_is_replaced(
 
 async def test_statements_wait_for_one_of_the_connections(direct: DirectConnections) -> None:
     rows = await asyncio.gather(
-        *(direct.fetch_row("select pg_backend_pid(), pg_sleep(0.01)", {}) for _ in range(10))
+        *(first_row(direct, "select pg_backend_pid(), pg_sleep(0.01)", {}) for _ in range(10))
     )
     assert len({row[0] for row in rows if row is not None}) == SIZE
 
@@ -56,5 +64,5 @@ async def test_a_statement_that_is_given_up_leaves_the_rest_usable(direct: Direc
     for _ in range(SIZE * 2):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
-                await direct.fetch_row("select pg_sleep(60)", {})
-    assert await direct.fetch_row("select 1", {}) == (1,)
+                await first_row(direct, "select pg_sleep(60)", {})
+    assert await first_row(direct, "select 1", {}) == (1,)

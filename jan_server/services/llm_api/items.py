@@ -254,31 +254,6 @@ async def list_items(
     return ItemPage(items[: page.limit], has_more=len(items) > page.limit)
 
 
-async def list_branch_items(
-    session: AsyncSession,
-    conversation: Conversation,
-    branch: str | None = None,
-    *,
-    newest: int | None = None,
-) -> list[Item]:
-    """The items of a branch from the oldest to the newest.
-
-    Args:
-        session: The open transaction.
-        conversation: Whose items.
-        branch: The branch's name; the active one by default.
-        newest: At most so many, counted from the end; all by default.
-
-    Raises:
-        Missing: There is no such branch.
-    """
-    branch_id, name, count = await _find_branch(session, conversation, branch)
-    limit = count if newest is None else min(newest, count)
-    parameters = {"branch_id": branch_id, "bound": count - limit, "limit": limit}
-    rows = (await execute(session, _ASCENDING, parameters)).all()
-    return [Item(row[0], name, *row[1:]) for row in rows]
-
-
 async def find_item(
     session: AsyncSession, conversation: Conversation, item_id: str, *, param: str = "item_id"
 ) -> Item:

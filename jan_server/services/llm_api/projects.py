@@ -174,22 +174,6 @@ async def delete_project(session: AsyncSession, project: Project) -> None:
         raise Missing("project not found")
 
 
-async def project_instruction(session: AsyncSession, project_id: int | None) -> str | None:
-    """The instruction of a conversation's project, read live; None without one or once it is deleted.
-
-    Args:
-        session: The open transaction.
-        project_id: The key of the project's row, as `Conversation.project_id` has it.
-    """
-    if project_id is None:
-        return None
-    statement = select(PROJECTS.c.instruction).where(
-        PROJECTS.c.id == project_id, PROJECTS.c.deleted_at.is_(None)
-    )
-    instruction: str | None = (await execute(session, statement)).scalar_one_or_none()
-    return instruction or None
-
-
 async def _name_taken(session: AsyncSession, user_id: int, name: str) -> Conflict:
     statement = select(PROJECTS.c.public_id).where(
         PROJECTS.c.user_id == user_id, PROJECTS.c.name == name, PROJECTS.c.deleted_at.is_(None)
