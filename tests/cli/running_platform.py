@@ -45,19 +45,24 @@ async def running_platform(
     served = create_app(ServiceContext(settings, home, database_url, client))
     assert isinstance(served, FastAPI)
     async with listening(served) as address:
-        tree = {
-            "identity": {
-                "application_admin_username": administrator.email,
-                "application_admin_password": administrator.password,
-            },
-            "infrastructure": {
-                "auth": {"keycloak": {"base_url": issuer_url}},
-                "gateway": {"kong": {"http_port": int(address.rpartition(":")[2])}},
-            },
-        }
-        (home / "jan.yaml").write_text(json.dumps(tree))
+        configure(home, issuer_url, int(address.rpartition(":")[2]), administrator)
         (home / "address").write_text(address)
         yield served
+
+
+def configure(home: Path, issuer_url: str, gateway_port: int, administrator: Person) -> None:
+    """Write the settings with which commands find the issuer, the gateway and their administrator."""
+    tree = {
+        "identity": {
+            "application_admin_username": administrator.email,
+            "application_admin_password": administrator.password,
+        },
+        "infrastructure": {
+            "auth": {"keycloak": {"base_url": issuer_url}},
+            "gateway": {"kong": {"http_port": gateway_port}},
+        },
+    }
+    (home / "jan.yaml").write_text(json.dumps(tree))
 
 
 def command_of(home: Path, *group: str) -> Jan:

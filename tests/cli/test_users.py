@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,12 +9,9 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from typer.testing import CliRunner, Result
 
-from jan_cli.main import app
-from jan_server.http.context import ServiceContext
-from jan_server.services.llm_api.app import create_app
 from jan_server.services.llm_api.identity_server import IdentityRefused, IdentityServer
+from tests.cli.running_platform import Jan, command_of, configure, running_platform
 from tests.services.llm_api.administrators import fresh_name
 from tests.services.llm_api.conftest import (
     Person,
@@ -23,13 +19,9 @@ from tests.services.llm_api.conftest import (
     identity,
     issuer_url,
     register,
-    settings_for,
 )
-from tests.services.llm_api.platform import listening
 
 __all__ = ["accounts", "identity", "issuer_url", "register"]
-
-Jan = Callable[..., Awaitable[Result]]
 
 
 @pytest.fixture(scope="module")
@@ -40,34 +32,14 @@ async def home(
     issuer_url: str,
     register: Callable[..., Awaitable[Person]],
 ) -> AsyncIterator[Path]:
-    """The home of a platform that runs: the issuer, and an LLM API in the gateway's place."""
     home = tmp_path_factory.mktemp("home")
-    settings = settings_for(issuer_url, admin_requests_per_minute=0)
-    async with listening(create_app(ServiceContext(settings, home, database_url, client))) as address:
-        configure(home, issuer_url, int(address.rpartition(":")[2]), await register("admin"))
+    async with running_platform(home, database_url, client, issuer_url, await register("admin")):
         yield home
-
-
-def configure(home: Path, issuer: str, gateway_port: int, administrator: Person) -> None:
-    identity_settings = {
-        "application_admin_username": administrator.email,
-        "application_admin_password": administrator.password,
-    }
-    infrastructure = {
-        "auth": {"keycloak": {"base_url": issuer}},
-        "gateway": {"kong": {"http_port": gateway_port}},
-    }
-    tree = {"identity": identity_settings, "infrastructure": infrastructure}
-    (home / "jan.yaml").write_text(json.dumps(tree))
 
 
 @pytest.fixture
 def jan(home: Path) -> Jan:
-    async def run(*arguments: str, stdin: str = "") -> Result:
-        line = ["--home", str(home), "users", *arguments]
-        return await asyncio.to_thread(CliRunner().invoke, app, line, input=stdin)
-
-    return run
+    return command_of(home, "users")
 
 
 @pytest.fixture
@@ -84,7 +56,7 @@ async def email(jan: Jan) -> str:
 async def test_a_user_is_made_with_roles_groups_and_a_password(jan: Jan, identity: IdentityServer) -> None:
     address = f"{fresh_name('user')}@example.org"
     arguments = ("create", address, "--role", "user", "--group", "pilot_users", "--json")
-    made = await jan(*arguments, stdin="a long pass phrase\n")
+    made = await jan(*arguments, given="a long pass phrase\n")
     assert made.exit_code == 0, made.output
     user = json.loads(made.stdout)
     assert (user["email"], user["enabled"]) == (address, True)
@@ -141,7 +113,7 @@ async def test_roles_and_groups_are_given_and_taken(jan: Jan, email: str) -> Non
 
 
 async def test_a_user_is_locked_out_and_let_in(jan: Jan, email: str, identity: IdentityServer) -> None:
-    given = await jan("password", email, stdin="a long pass phrase\n")
+    given = await jan("password", email, given="a long pass phrase\n")
     assert given.exit_code == 0, given.output
     assert "pass phrase" not in given.output
     assert (await identity.password_grant(email, "a long pass phrase")).access_token
@@ -192,8 +164,7 @@ async def test_a_platform_that_does_not_run_is_told_with_its_remedy(
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         configure(tmp_path, issuer_url, closed.getsockname()[1], await register("admin"))
-        line = ["--home", str(tmp_path), "users", "list"]
-        result = await asyncio.to_thread(CliRunner().invoke, app, line)
+        result = await command_of(tmp_path, "users")("list")
     assert result.exit_code == 1
     assert "The gateway does not answer" in result.stderr
     assert "jan up" in result.stderr
@@ -208,7 +179,7 @@ async def test_the_password_is_asked_for_twice_and_never_shown(
             return True
 
     monkeypatch.setattr("jan_cli.secret_input.sys", type("sys", (), {"stdin": Terminal}))
-    given = await jan("password", email, stdin="a long pass phrase\nanother\na phrase\na phrase\n")
+    given = await jan("password", email, given="a long pass phrase\nanother\na phrase\na phrase\n")
     assert given.exit_code == 0, given.output
     assert given.stderr.count("Password of") == 2
     assert "phrase" not in given.output
