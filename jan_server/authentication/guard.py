@@ -30,6 +30,7 @@ class Guard:
         signer: Verifies the header that the gateway signs.
         verifier: Verifies a realm's access tokens.
         resolve_key: Finds the principal of an API key; None where a service knows no keys.
+        anonymous: Who calls without any credential; None where that is refused.
     """
 
     def __init__(
@@ -37,10 +38,13 @@ class Guard:
         signer: IdentitySigner,
         verifier: TokenVerifier,
         resolve_key: KeyResolver | None = None,
+        *,
+        anonymous: Principal | None = None,
     ) -> None:
         self._signer = signer
         self._verifier = verifier
         self._resolve_key = resolve_key
+        self._anonymous = anonymous
 
     async def principal(self, scope: Scope) -> Principal:
         """The principal of a request.
@@ -62,6 +66,8 @@ class Guard:
                 raise unauthorized(str(failure)) from failure
         credential = bearer(authorization)
         if not credential:
+            if self._anonymous is not None and not authorization:
+                return self._anonymous
             raise unauthorized(
                 "unauthorized: send `Authorization: Bearer <token or key>`", code="missing_credential"
             )

@@ -44,6 +44,31 @@ LLM_API = Service(
     schema="llm_api",
 )
 
+MCP_TOOLS = Service(
+    name="mcp-tools",
+    description="Tools for models over MCP: search, scrape, files, code, memory, images.",
+    settings="services.mcp_tools",
+    port_setting="services.mcp_tools.http_port",
+    health_path="/healthz",
+    app="jan_server.services.mcp_tools.app:create_app",
+    needs=("postgres", "identity", "llm-api"),
+    log_setting="services.mcp_tools.log_level",
+    schema="mcp_tools",
+)
+
+RESPONSE_API = Service(
+    name="response-api",
+    description="OpenAI's Responses: answers in many steps, with tools, in the background too.",
+    settings="services.response_api",
+    port_setting="services.response_api.http_port",
+    health_path="/healthz",
+    app="jan_server.services.response_api.app:create_app",
+    needs=("postgres", "identity", "llm-api", "mcp-tools"),
+    log_setting="services.response_api.log_level",
+    schema="response_api",
+    websockets=True,
+)
+
 GATEWAY = Service(
     name="gateway",
     description="The front door: routes, authentication, rate limits.",
@@ -51,14 +76,14 @@ GATEWAY = Service(
     port_setting="infrastructure.gateway.kong.http_port",
     health_path="/healthz",
     app="jan_server.gateway.app:create_app",
-    needs=("identity", "llm-api"),
+    needs=("identity", "llm-api", "mcp-tools", "response-api"),
     log_setting="infrastructure.gateway.kong.log_level",
     public=True,
     websockets=True,
     fronts=True,
 )
 
-PARTS: tuple[Part, ...] = (POSTGRES, IDENTITY, INFERENCE, LLM_API, GATEWAY)
+PARTS: tuple[Part, ...] = (POSTGRES, IDENTITY, INFERENCE, LLM_API, MCP_TOOLS, RESPONSE_API, GATEWAY)
 """Every part, in the order in which people read them."""
 
 

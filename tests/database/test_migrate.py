@@ -59,10 +59,18 @@ def test_reset_drops_the_data_and_migrates_anew(empty_database_url):
 def declared_metadata() -> list[MetaData]:
     import jan_server.identity.tables as identity_tables
     import jan_server.services.llm_api.tables as llm_api_tables
+    import jan_server.services.mcp_tools.tables as mcp_tools_tables
+    import jan_server.services.response_api.tables as response_api_tables
 
-    for module in pkgutil.iter_modules(llm_api_tables.__path__, f"{llm_api_tables.__name__}."):
-        importlib.import_module(module.name)
-    return [identity_tables.IdentityTable.metadata, llm_api_tables.LlmApiTable.metadata]
+    for package in (llm_api_tables, mcp_tools_tables, response_api_tables):
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+    return [
+        identity_tables.IdentityTable.metadata,
+        llm_api_tables.LlmApiTable.metadata,
+        mcp_tools_tables.McpToolsTable.metadata,
+        response_api_tables.ResponseApiTable.metadata,
+    ]
 
 
 def test_the_migrations_build_what_the_tables_declare(empty_database_url):

@@ -24,16 +24,20 @@ def test_by_default_everything_runs_here() -> None:
         "identity": Kind.SERVICE,
         "inference": Kind.CHILD,
         "llm-api": Kind.SERVICE,
+        "mcp-tools": Kind.SERVICE,
+        "response-api": Kind.SERVICE,
         "gateway": Kind.SERVICE,
     }
     assert {port.service: port.port for port in made.ports()} == {
         "identity": 8085,
         "inference": 8101,
         "llm-api": 8080,
+        "mcp-tools": 8091,
+        "response-api": 8082,
         "gateway": 8000,
     }
     assert {port.host for port in made.ports()} == {"127.0.0.1"}
-    assert made.schemas() == ["identity", "llm_api"]
+    assert made.schemas() == ["identity", "llm_api", "mcp_tools", "response_api"]
 
 
 def test_a_database_elsewhere_is_shown_without_its_password() -> None:
@@ -55,7 +59,7 @@ def test_a_keycloak_is_asked_for_its_realm() -> None:
     assert identity.kind is Kind.EXTERNAL
     assert (identity.address, identity.health_path) == ("https://id.example", "/realms/people")
     assert "identity" not in {port.service for port in made.ports()}
-    assert made.schemas() == ["llm_api"]
+    assert made.schemas() == ["llm_api", "mcp_tools", "response_api"]
 
 
 @pytest.mark.parametrize("provider", ["remote", "vllm-gpu", "vllm-cpu"])

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import orjson
 
 from jan_server.authentication.guard import KEY_MARK, bearer
+from jan_server.authentication.key_owner import REFUSED_STATUSES, principal_of_owner
 from jan_server.authentication.principal import Principal
 from jan_server.gateway.entities import Plugin
 from jan_server.gateway.exchange import Exchange
@@ -33,8 +33,6 @@ ANONYMOUS_HEADERS = (
     b"x-consumer-custom-id",
     b"x-consumer-username",
 )
-REFUSED_STATUSES = frozenset({400, 401, 403, 404, 422})
-"""What a validator answers for a key that is not good; anything else is its own failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,32 +164,6 @@ def presented_keys(given: Mapping[bytes, bytes]) -> set[str]:
     return {key for key in keys if key.startswith(KEY_MARK)}
 
 
-def principal_of_owner(owner: Any, issuer: str) -> Principal:
-    """The validator's reply as a principal.
-
-    Raises:
-        ValueError: The reply names no subject.
-    """
-    if not isinstance(owner, Mapping) or not owner.get("subject"):
-        raise ValueError("the validator's reply names no subject")
-    names = (str(owner.get(name) or "") for name in ("first_name", "last_name"))
-    return Principal(
-        subject=str(owner["subject"]),
-        issuer=str(owner.get("issuer") or issuer),
-        method="apikey",
-        username=str(owner.get("username") or ""),
-        email=str(owner.get("email") or ""),
-        name=str(owner.get("name") or " ".join(name for name in names if name)),
-        roles=_texts(owner.get("roles")),
-        groups=_texts(owner.get("groups")),
-        feature_flags=_texts(owner.get("feature_flags")),
-        scopes=_texts(owner.get("scopes")),
-        guest=owner.get("guest") is True,
-        user_id=str(owner.get("user_id") or ""),
-        key_id=str(owner.get("key_id") or ""),
-    )
-
-
 def united(token: Principal, owner: Principal) -> Principal:
     """One person with a token and a key: the token wins, the scopes are united (contract, section 9)."""
     scopes = tuple(dict.fromkeys((*token.scopes, *owner.scopes)))
@@ -225,10 +197,6 @@ def _bearer_key(given: Mapping[bytes, bytes]) -> str:
 
 def _validator_away() -> ApiError:
     return ApiError(503, "API key validation service unavailable", code="unavailable")
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    return tuple(str(each) for each in value) if isinstance(value, list) else ()
 
 
 def build(plugin: Plugin, surroundings: Surroundings) -> KeycloakApiKey:

@@ -27,8 +27,8 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DataError, IntegrityError
 
 from jan_server.database.engine import Database
+from jan_server.http.background import repeating
 from jan_server.http.errors import ApiError
-from jan_server.services.llm_api.background import repeating
 from jan_server.services.llm_api.disconnect import CallerGone
 from jan_server.services.llm_api.metrics import (
     ACTIVE_STREAMS,

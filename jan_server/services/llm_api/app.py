@@ -9,30 +9,28 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp
 
-from jan_server.authentication.guard import Guard
-from jan_server.authentication.identity_header import IdentitySigner
-from jan_server.authentication.jwks import KeySet
-from jan_server.authentication.verifier import TokenRules, TokenVerifier
+from jan_server.authentication.service_guard import service_guard
 from jan_server.database.engine import Database
 from jan_server.http.api_document import show_credentials, with_credentials
+from jan_server.http.background import once_reachable, repeating
 from jan_server.http.client_address import parse_networks
 from jan_server.http.context import ServiceContext
 from jan_server.http.edge import create_service_app
 from jan_server.http.fast_route import Endpoint, add_fast_route
+from jan_server.http.readiness import Readiness, database_probe
 from jan_server.services.llm_api.accounts import Accounts
 from jan_server.services.llm_api.api_document import install_document, introduction
 from jan_server.services.llm_api.audit_trail import AuditTrail
-from jan_server.services.llm_api.background import once_reachable, repeating
 from jan_server.services.llm_api.built_in_prompts import seed_prompts
 from jan_server.services.llm_api.guests import GuestQuota, remove_idle_guests
 from jan_server.services.llm_api.housekeeping import Job, row_jobs, run_jobs
+from jan_server.services.llm_api.identity_availability import identity_probe
 from jan_server.services.llm_api.identity_echo import IdentityEcho
 from jan_server.services.llm_api.identity_server import IdentityAddress, IdentityServer
 from jan_server.services.llm_api.key_check import KeyCheck
 from jan_server.services.llm_api.mail import mailer_of
 from jan_server.services.llm_api.mcp_tools import seed_tools
 from jan_server.services.llm_api.metrics import RequestMetrics
-from jan_server.services.llm_api.readiness import Readiness, database_probe, identity_probe
 from jan_server.services.llm_api.request_limit import RequestLimit
 from jan_server.services.llm_api.resources import Resources
 from jan_server.services.llm_api.routes import (
@@ -97,7 +95,7 @@ def create_app(context: ServiceContext) -> ASGIApp:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         opened = open_resources(context)
         app.state.resources = opened
-        app.state.guard = guard(opened)
+        app.state.guard = service_guard(context.settings, context.client, opened.key_check.principal)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(opened.database.dispose)
             stack.push_async_callback(opened.identity.availability.close)
@@ -272,28 +270,6 @@ def identity_address(settings: Settings) -> IdentityAddress:
         redirect_uri=keycloak.oauth_redirect_uri,
         backend_id=keycloak.backend_client_id,
         backend_secret=keycloak.backend_client_secret.get_secret_value(),
-    )
-
-
-def guard(opened: Resources) -> Guard:
-    """Who may come in: the gateway's signed header, a user's key, or the realm's access token."""
-    settings = opened.settings
-    keycloak = settings.infrastructure.auth.keycloak
-    keys = KeySet(
-        opened.client,
-        keycloak.jwks_url,
-        refresh_seconds=keycloak.refresh_jwks_interval.total_seconds(),
-    )
-    rules = TokenRules(
-        issuers=(keycloak.issuer,),
-        audience=keycloak.account,
-        authorized_parties=keycloak.client,
-        skew_seconds=keycloak.auth_clock_skew.total_seconds(),
-    )
-    return Guard(
-        IdentitySigner(settings.identity.header_secret.get_secret_value()),
-        TokenVerifier(keys.key, rules, keys.current),
-        opened.key_check.principal,
     )
 
 

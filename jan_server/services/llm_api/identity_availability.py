@@ -11,6 +11,8 @@ import logging
 
 import aiohttp
 
+from jan_server.http.readiness import Finding, Probe
+
 logger = logging.getLogger("jan.llm-api.identity")
 
 PATIENCE_SECONDS = 2.0
@@ -86,3 +88,16 @@ class Availability:
         except (aiohttp.ClientError, TimeoutError, OSError, RuntimeError):
             # RuntimeError: the client was closed meanwhile.
             return False
+
+
+def identity_probe(availability: Availability) -> Probe:
+    """Asks the identity server for its keys; without it the service works for those who have a token."""
+
+    async def probe() -> Finding:
+        if availability.away or not await availability.answers():
+            return Finding(
+                "degraded", "the identity server does not answer: nobody can log in, tokens and keys go on"
+            )
+        return Finding("ok")
+
+    return probe

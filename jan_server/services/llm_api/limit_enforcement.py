@@ -23,8 +23,8 @@ import orjson
 from sqlalchemy import text
 
 from jan_server.database.engine import Database
+from jan_server.http.background import repeating
 from jan_server.http.errors import ApiError
-from jan_server.services.llm_api.background import repeating
 from jan_server.services.llm_api.models import OfferedModel
 from jan_server.services.llm_api.response_cache import CacheWish
 from jan_server.services.llm_api.tables import now

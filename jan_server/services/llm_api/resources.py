@@ -12,12 +12,12 @@ from starlette.requests import HTTPConnection, Request
 
 from jan_server.database.engine import Database
 from jan_server.http.client_address import Network
+from jan_server.http.readiness import Readiness
 from jan_server.services.llm_api.accounts import Accounts
 from jan_server.services.llm_api.guests import GuestQuota
 from jan_server.services.llm_api.identity_server import IdentityServer
 from jan_server.services.llm_api.key_check import KeyCheck
 from jan_server.services.llm_api.mail import Mailer
-from jan_server.services.llm_api.readiness import Readiness
 from jan_server.services.llm_api.request_limit import RequestLimit
 from jan_server.services.llm_api.serving import Serving
 from jan_server.services.llm_api.share_views import ShareViews

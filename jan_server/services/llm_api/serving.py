@@ -11,14 +11,15 @@ import aiohttp
 
 from jan_server.authentication.identity_header import IdentitySigner
 from jan_server.database.engine import Database
+from jan_server.http.background import once_reachable
 from jan_server.http.guarded_fetch import GuardedFetcher
+from jan_server.http.readiness import Finding, Probe
 from jan_server.inference import readiness as inference_readiness
 from jan_server.inference.client import UpstreamClient
 from jan_server.inference.engines.wordllama import MODEL as WORDLLAMA
 from jan_server.inference.engines.wordllama import WordLlamaEmbedder
 from jan_server.inference.provider import Timeouts
 from jan_server.services.llm_api.accounting import Accounting
-from jan_server.services.llm_api.background import once_reachable
 from jan_server.services.llm_api.bootstrap import (
     bootstrap_providers,
     described_providers,
@@ -38,7 +39,6 @@ from jan_server.services.llm_api.prices import Prices
 from jan_server.services.llm_api.prompt_modules import PromptSwitches
 from jan_server.services.llm_api.prompt_orchestration import PromptOrchestration
 from jan_server.services.llm_api.provider_secrets import ProviderSecrets
-from jan_server.services.llm_api.readiness import Finding, Probe
 from jan_server.services.llm_api.response_cache import ResponseCache
 from jan_server.services.llm_api.routed_call import ModelCalls
 from jan_server.services.llm_api.routing import Routing

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from jan_server import __version__
-from jan_server.services.llm_api.readiness import Finding, Readiness
+from jan_server.http.readiness import Finding, Readiness
 from tests.services.llm_api.conftest import eventually
 
 

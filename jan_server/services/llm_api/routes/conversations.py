@@ -101,7 +101,9 @@ async def create(
             referrer=body.referrer,
             project_id=body.project_id,
         )
-        await append_items(session, conversation, items)
+        if await append_items(session, conversation, items):
+            # Items change the time of the last change, which the answer tells.
+            conversation = await conversations.find_conversation(session, caller.id, conversation.public_id)
     return conversation_answer(conversation, openai=openai)
 
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy.exc import OperationalError
 
-logger = logging.getLogger("jan.llm-api.background")
+logger = logging.getLogger("jan.server.background")
 
 
 @asynccontextmanager

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from jan_server.database.engine import Database
-from jan_server.services.llm_api.identity_availability import Availability
 
 PROBE_SECONDS = 2.0
 REMEMBERED_SECONDS = 1.0
@@ -88,19 +87,6 @@ def database_probe(database: Database) -> Probe:
 
     async def probe() -> Finding:
         await database.ping()
-        return Finding("ok")
-
-    return probe
-
-
-def identity_probe(availability: Availability) -> Probe:
-    """Asks the identity server for its keys; without it the service works for those who have a token."""
-
-    async def probe() -> Finding:
-        if availability.away or not await availability.answers():
-            return Finding(
-                "degraded", "the identity server does not answer: nobody can log in, tokens and keys go on"
-            )
         return Finding("ok")
 
     return probe

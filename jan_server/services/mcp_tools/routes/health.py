@@ -1,0 +1,41 @@
+"""Whether the service lives and can work, and what it counts (contract/mcp-tools.md, section 1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from jan_server.services.mcp_tools.metrics import REGISTRY
+from jan_server.services.mcp_tools.resources import Open
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz", summary="The process answers")
+async def healthz() -> dict[str, str]:
+    """Nothing is asked: whether the service can work is what `/readyz` tells."""
+    return {"status": "ok", "service": "mcp-tools"}
+
+
+@router.get("/readyz", summary="What the service needs answers")
+async def readyz(opened: Open, response: Response) -> dict[str, Any]:
+    """PostgreSQL is asked; 503 when the service cannot work."""
+    report = await opened.readiness.report()
+    if report.status == "unavailable":
+        response.status_code = 503
+    checks = {name: {"status": found.status, "detail": found.detail} for name, found in report.checks.items()}
+    return {"status": report.status, "service": "mcp-tools", "checks": checks}
+
+
+@router.get("/health/auth", summary="Credentials can be checked")
+async def health_auth() -> dict[str, str]:
+    """Keys are fetched when the first token comes, so the service can check from its start on."""
+    return {"status": "ready"}
+
+
+@router.get("/metrics", include_in_schema=False)
+async def metrics() -> Response:
+    """Prometheus' text format."""
+    return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,1 @@
+"""The Response API: OpenAI's Responses, with tools that run here."""
