@@ -53,7 +53,10 @@ def test_up_twice_changes_nothing_and_down_stops(stack_home: StackHome) -> None:
 def test_a_platform_that_runs_in_part_is_not_called_running(running_database: StackHome) -> None:
     more = running_database.inside("up", "-d")
     assert more.exit_code == 1
-    assert "without identity, inference, llm-api, gateway; nothing was changed" in more.stderr
+    assert (
+        "without identity, inference, llm-api, mcp-tools, response-api, gateway; nothing was changed"
+        in more.stderr
+    )
     assert "jan down && jan up" in more.stderr
 
     assert "did you mean gateway?" in running_database.inside("up", "-d", "gatway").stderr

@@ -53,7 +53,7 @@ def test_it_takes_the_place_of_the_embedded_issuer() -> None:
         "infrastructure.auth.keycloak.management_port": 9000,
         "infrastructure.auth.keycloak.database_port": 8432,
     }
-    assert plan.schemas() == ["llm_api"]
+    assert plan.schemas() == ["llm_api", "mcp_tools", "response_api"]
 
 
 def test_one_that_somebody_else_runs_is_only_waited_for() -> None:

@@ -16,7 +16,7 @@ def upgrade() -> None:
     """Create the table."""
     op.create_table(
         "tool_calls",
-        sa.Column("id", sa.BigInteger, nullable=False),
+        sa.Column("id", sa.BigInteger, sa.Identity(always=True), nullable=False),
         sa.Column("user_id", sa.String(255), nullable=False, server_default=""),
         sa.Column("tool_name", sa.String(255), nullable=False),
         sa.Column("provider", sa.String(64), nullable=False, server_default=""),

@@ -21,7 +21,7 @@ def upgrade() -> None:
     """Create the five tables."""
     op.create_table(
         "conversations",
-        sa.Column("id", sa.BigInteger, nullable=False),
+        sa.Column("id", sa.BigInteger, sa.Identity(always=True), nullable=False),
         sa.Column("public_id", sa.String(64), nullable=False),
         sa.Column("user_id", sa.String(255), nullable=False),
         sa.Column("metadata", JSONB, nullable=False, server_default="{}"),
@@ -33,7 +33,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "responses",
-        sa.Column("id", sa.BigInteger, nullable=False),
+        sa.Column("id", sa.BigInteger, sa.Identity(always=True), nullable=False),
         sa.Column("public_id", sa.String(64), nullable=False),
         sa.Column("user_id", sa.String(255), nullable=False),
         # Who asked, so that work in the background is done in that name; never a credential.
@@ -112,7 +112,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "tool_executions",
-        sa.Column("id", sa.BigInteger, nullable=False),
+        sa.Column("id", sa.BigInteger, sa.Identity(always=True), nullable=False),
         sa.Column("response_id", sa.BigInteger, nullable=False),
         sa.Column("call_id", sa.String(128), nullable=False),
         sa.Column("tool_name", sa.String(255), nullable=False),
