@@ -15,6 +15,7 @@ from starlette.requests import Request
 from jan_server.authentication.principal import Principal
 from jan_server.http.errors import forbidden, invalid_request, not_found, unauthorized
 from jan_server.http.json_body import OrjsonResponse, read_json_object
+from jan_server.http.typed_body import body_of, documented
 from jan_server.services.llm_api.api_keys import (
     KeyRules,
     change_expiry,
@@ -29,7 +30,6 @@ from jan_server.services.llm_api.metrics import AUTH_REQUESTS
 from jan_server.services.llm_api.projects import find_project
 from jan_server.services.llm_api.resources import Open, Resources, resources
 from jan_server.services.llm_api.routes.auth import no_store
-from jan_server.services.llm_api.routes.body import body_of, documented
 from jan_server.services.llm_api.routes.caller import CallerUser
 from jan_server.services.llm_api.schemas.api_keys import (
     ApiKeyChanges,

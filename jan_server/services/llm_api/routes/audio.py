@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import Send
 
 from jan_server.http.multipart import read_form
+from jan_server.http.typed_body import documented
 from jan_server.inference.answer_stream import AnswerStream
 from jan_server.services.llm_api.audio import (
     SPEECH,
@@ -26,7 +27,6 @@ from jan_server.services.llm_api.context_window import text_tokens
 from jan_server.services.llm_api.models import OfferedModel
 from jan_server.services.llm_api.resources import resources
 from jan_server.services.llm_api.routed_call import CallOrigin, RoutedCall
-from jan_server.services.llm_api.routes.body import documented
 from jan_server.services.llm_api.routes.routed import (
     UPSTREAM_ERRORS,
     RoutedResponse,

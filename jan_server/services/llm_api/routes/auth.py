@@ -15,13 +15,13 @@ from starlette.requests import Request
 from jan_server.authentication.guard import bearer
 from jan_server.http.errors import ApiError, forbidden, invalid_request, unauthorized, upstream_failed
 from jan_server.http.json_body import read_json_object
+from jan_server.http.typed_body import body_of, documented
 from jan_server.services.llm_api.client_address import limit_key
 from jan_server.services.llm_api.email_proofs import Outcome, send_proof
 from jan_server.services.llm_api.guests import make_guest
 from jan_server.services.llm_api.identity_server import IdentityRefused, IdentityUnavailable, TokenSet
 from jan_server.services.llm_api.metrics import AUTH_REQUESTS
 from jan_server.services.llm_api.resources import Open, Resources
-from jan_server.services.llm_api.routes.body import body_of, documented
 from jan_server.services.llm_api.routes.caller import CallerPrincipal
 from jan_server.services.llm_api.routes.failures import from_unavailable
 from jan_server.services.llm_api.schemas.auth import (

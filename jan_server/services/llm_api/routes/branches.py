@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 
 from jan_server.http.json_body import OrjsonResponse
+from jan_server.http.typed_body import body_of, documented
 from jan_server.services.llm_api.branches import (
     activate_branch,
     create_branch,
@@ -19,7 +20,6 @@ from jan_server.services.llm_api.branches import (
 )
 from jan_server.services.llm_api.conversations import find_conversation
 from jan_server.services.llm_api.resources import Open
-from jan_server.services.llm_api.routes.body import body_of, documented
 from jan_server.services.llm_api.routes.caller import CallerUser
 from jan_server.services.llm_api.routes.conversations import CallerConversation
 from jan_server.services.llm_api.schemas.branch import (

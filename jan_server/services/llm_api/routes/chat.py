@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from jan_server.http.errors import invalid_request
 from jan_server.http.json_body import parse_json, read_body
 from jan_server.http.sse import SSE_HEADERS
+from jan_server.http.typed_body import documented
 from jan_server.services.llm_api.chat import Chat
 from jan_server.services.llm_api.chat_call import ChatCall
 from jan_server.services.llm_api.chat_request import ChatRequest, parse_chat_request
@@ -23,7 +24,6 @@ from jan_server.services.llm_api.disconnect import CallerGone, WhileConnected
 from jan_server.services.llm_api.media_client import MediaCaller
 from jan_server.services.llm_api.prompt_hints import prompt_hints
 from jan_server.services.llm_api.resources import resources
-from jan_server.services.llm_api.routes.body import documented
 from jan_server.services.llm_api.routes.caller import current_user
 from jan_server.services.llm_api.routes.routed import CACHE_HEADER, UPSTREAM_ERRORS, route_headers
 from jan_server.services.llm_api.schemas.chat import ChatCompletion, ChatCompletionRequest

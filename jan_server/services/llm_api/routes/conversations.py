@@ -12,11 +12,11 @@ from starlette.requests import Request
 
 from jan_server.http.json_body import OrjsonResponse
 from jan_server.http.pagination import page_request
+from jan_server.http.typed_body import body_of, documented
 from jan_server.services.llm_api import conversations
 from jan_server.services.llm_api.conversations import Conversation, find_conversation
 from jan_server.services.llm_api.items import append_items
 from jan_server.services.llm_api.resources import Open
-from jan_server.services.llm_api.routes.body import body_of, documented
 from jan_server.services.llm_api.routes.caller import CallerUser
 from jan_server.services.llm_api.routes.listing import page_parameters, query_parameter, text_filter
 from jan_server.services.llm_api.routes.openai_callers import SpeaksOpenAI

@@ -14,12 +14,12 @@ from starlette.responses import HTMLResponse, Response
 
 from jan_server.http.errors import invalid_request
 from jan_server.http.json_body import OrjsonResponse, read_json_object
+from jan_server.http.typed_body import documented, parsed
 from jan_server.services.llm_api.email_proofs import prove_email
 from jan_server.services.llm_api.metrics import AUTH_REQUESTS
 from jan_server.services.llm_api.refusals import Invalid
 from jan_server.services.llm_api.resources import Open
 from jan_server.services.llm_api.routes.auth import PROOF_PATH, no_store
-from jan_server.services.llm_api.routes.body import documented, parsed
 from jan_server.services.llm_api.schemas.auth import EmailProved, ProofToken
 from jan_server.services.llm_api.schemas.error import errors
 

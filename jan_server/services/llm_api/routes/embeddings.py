@@ -8,11 +8,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Send
 
+from jan_server.http.typed_body import documented
 from jan_server.services.llm_api.embeddings import EmbeddingAnswer, parse_embedding_request
 from jan_server.services.llm_api.models import OfferedModel
 from jan_server.services.llm_api.resources import resources
 from jan_server.services.llm_api.routed_call import CallOrigin
-from jan_server.services.llm_api.routes.body import documented
 from jan_server.services.llm_api.routes.routed import (
     UPSTREAM_ERRORS,
     RoutedResponse,

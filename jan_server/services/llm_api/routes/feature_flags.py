@@ -7,11 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 
 from jan_server.http.json_body import OrjsonResponse
+from jan_server.http.typed_body import body_of, documented
 from jan_server.services.llm_api import feature_flags as flags
 from jan_server.services.llm_api.group_administration import change_carried_flags, without
 from jan_server.services.llm_api.refusals import Missing
 from jan_server.services.llm_api.resources import Open
-from jan_server.services.llm_api.routes.body import body_of, documented
 from jan_server.services.llm_api.routes.caller import require_admin
 from jan_server.services.llm_api.schemas.error import errors
 from jan_server.services.llm_api.schemas.feature_flag import FlagChanges, FlagList, NewFlag, flag_members

@@ -11,9 +11,9 @@ from fastapi import APIRouter, Depends, Response
 from starlette.requests import Request
 
 from jan_server.http.json_body import OrjsonResponse
+from jan_server.http.typed_body import body_of, documented
 from jan_server.services.llm_api import group_administration as groups
 from jan_server.services.llm_api.resources import Open
-from jan_server.services.llm_api.routes.body import body_of, documented
 from jan_server.services.llm_api.routes.caller import require_admin
 from jan_server.services.llm_api.routes.listing import number_filter, query_parameter
 from jan_server.services.llm_api.schemas.error import errors

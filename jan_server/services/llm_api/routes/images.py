@@ -15,6 +15,7 @@ from starlette.types import Send
 from jan_server.http.error_document import ErrorBody
 from jan_server.http.errors import ApiError
 from jan_server.http.multipart import form_boundary, read_form
+from jan_server.http.typed_body import documented
 from jan_server.inference.answer_stream import AnswerStream
 from jan_server.services.llm_api.image_requests import (
     EDIT,
@@ -29,7 +30,6 @@ from jan_server.services.llm_api.media_client import MediaCaller
 from jan_server.services.llm_api.models import OfferedModel
 from jan_server.services.llm_api.resources import resources
 from jan_server.services.llm_api.routed_call import CallOrigin, RoutedCall
-from jan_server.services.llm_api.routes.body import documented
 from jan_server.services.llm_api.routes.caller import current_user
 from jan_server.services.llm_api.routes.routed import (
     UPSTREAM_ERRORS,

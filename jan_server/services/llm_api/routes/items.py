@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from jan_server.http.json_body import OrjsonResponse
 from jan_server.http.pagination import page_request
+from jan_server.http.typed_body import body_of, documented
 from jan_server.services.llm_api.call_outcomes import complete_call
 from jan_server.services.llm_api.conversations import find_conversation
 from jan_server.services.llm_api.item_removal import remove_item
@@ -23,7 +24,6 @@ from jan_server.services.llm_api.items import (
 )
 from jan_server.services.llm_api.resources import Open
 from jan_server.services.llm_api.revisions import delete_item
-from jan_server.services.llm_api.routes.body import body_of, documented
 from jan_server.services.llm_api.routes.caller import CallerUser
 from jan_server.services.llm_api.routes.conversations import CallerConversation, conversation_answer
 from jan_server.services.llm_api.routes.listing import page_parameters, query_parameter

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Response
 from starlette.requests import Request
 
 from jan_server.http.errors import invalid_request
+from jan_server.http.typed_body import body_of, documented
 from jan_server.services.llm_api.api_keys import all_keys, create_key, find_key, find_owner, revoke_key
 from jan_server.services.llm_api.resources import Open
 from jan_server.services.llm_api.routes.api_keys import (
@@ -19,7 +20,6 @@ from jan_server.services.llm_api.routes.api_keys import (
     refuse_limited_key,
 )
 from jan_server.services.llm_api.routes.auth import no_store
-from jan_server.services.llm_api.routes.body import body_of, documented
 from jan_server.services.llm_api.routes.caller import CallerAdmin
 from jan_server.services.llm_api.routes.listing import number_filter, query_parameter, text_filter
 from jan_server.services.llm_api.schemas.api_keys import (

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from jan_server.http.json_body import OrjsonResponse
+from jan_server.http.typed_body import body_of, documented
 from jan_server.services.llm_api.mcp_tools import (
     McpTool,
     find_active_tool,
@@ -20,7 +21,6 @@ from jan_server.services.llm_api.mcp_tools import (
     update_tool,
 )
 from jan_server.services.llm_api.resources import Open
-from jan_server.services.llm_api.routes.body import body_of, documented
 from jan_server.services.llm_api.routes.caller import CallerAdmin, require_admin
 from jan_server.services.llm_api.routes.listing import (
     lenient,

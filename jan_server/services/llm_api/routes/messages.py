@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from jan_server.http.errors import ApiError, invalid_request
 from jan_server.http.fast_route import STARTED
 from jan_server.http.json_body import parse_json, read_body
+from jan_server.http.typed_body import documented
 from jan_server.services.llm_api import context_window
 from jan_server.services.llm_api.anthropic.answer import message_answer
 from jan_server.services.llm_api.anthropic.request import chat_body, countable_body
@@ -33,7 +34,6 @@ from jan_server.services.llm_api.routes.anthropic_callers import (
     take_key,
     with_anthropics_errors,
 )
-from jan_server.services.llm_api.routes.body import documented
 from jan_server.services.llm_api.routes.caller import current_user
 from jan_server.services.llm_api.routes.chat import ChatResponse
 from jan_server.services.llm_api.schemas.message import (

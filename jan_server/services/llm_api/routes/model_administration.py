@@ -14,6 +14,7 @@ from starlette.responses import Response
 from jan_server.http.errors import invalid_request
 from jan_server.http.json_body import OrjsonResponse
 from jan_server.http.pagination import PageRequest, page_request
+from jan_server.http.typed_body import body_of, documented
 from jan_server.services.llm_api.catalogs import (
     catalog_object,
     find_catalog,
@@ -31,7 +32,6 @@ from jan_server.services.llm_api.provider_models import (
     update_provider_model,
 )
 from jan_server.services.llm_api.resources import Open
-from jan_server.services.llm_api.routes.body import body_of, documented
 from jan_server.services.llm_api.routes.caller import require_admin
 from jan_server.services.llm_api.routes.listing import flag_filter, lenient, query_parameter, text_filter
 from jan_server.services.llm_api.schemas.administration import (

@@ -15,10 +15,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from jan_server.http.json_body import OrjsonResponse
+from jan_server.http.typed_body import body_of, documented
 from jan_server.services.llm_api import model_prompt_templates as assignments
 from jan_server.services.llm_api.model_prompt_templates import Assignment
 from jan_server.services.llm_api.resources import Open, Resources
-from jan_server.services.llm_api.routes.body import body_of, documented
 from jan_server.services.llm_api.routes.caller import CallerAdmin, require_admin
 from jan_server.services.llm_api.routes.listing import lenient, lenient_number, query_parameter
 from jan_server.services.llm_api.schemas.error import errors

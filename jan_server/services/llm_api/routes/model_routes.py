@@ -11,6 +11,7 @@ from starlette.responses import Response
 from jan_server.http.errors import invalid_request
 from jan_server.http.json_body import OrjsonResponse
 from jan_server.http.pagination import page_request
+from jan_server.http.typed_body import body_of, documented
 from jan_server.services.llm_api.model_routes import (
     RouteSpec,
     create_route,
@@ -21,7 +22,6 @@ from jan_server.services.llm_api.model_routes import (
     update_route,
 )
 from jan_server.services.llm_api.resources import Open
-from jan_server.services.llm_api.routes.body import body_of, documented
 from jan_server.services.llm_api.routes.caller import require_admin
 from jan_server.services.llm_api.routes.listing import flag_filter, query_parameter, text_filter
 from jan_server.services.llm_api.schemas.error import errors

@@ -12,10 +12,10 @@ from starlette.requests import Request
 
 from jan_server.http.json_body import OrjsonResponse
 from jan_server.http.pagination import page_request
+from jan_server.http.typed_body import body_of, documented
 from jan_server.services.llm_api import projects
 from jan_server.services.llm_api.projects import Project, find_project
 from jan_server.services.llm_api.resources import Open
-from jan_server.services.llm_api.routes.body import body_of, documented
 from jan_server.services.llm_api.routes.caller import CallerUser
 from jan_server.services.llm_api.routes.listing import page_parameters
 from jan_server.services.llm_api.schemas.error import errors

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from jan_server.http.json_body import OrjsonResponse
+from jan_server.http.typed_body import body_of, documented, optional_body_of
 from jan_server.services.llm_api import prompt_templates
 from jan_server.services.llm_api.prompt_templates import (
     PromptTemplate,
@@ -19,7 +20,6 @@ from jan_server.services.llm_api.prompt_templates import (
     find_template,
 )
 from jan_server.services.llm_api.resources import Open, Resources
-from jan_server.services.llm_api.routes.body import body_of, documented, optional_body_of
 from jan_server.services.llm_api.routes.caller import CallerAdmin, require_admin
 from jan_server.services.llm_api.routes.listing import (
     lenient,

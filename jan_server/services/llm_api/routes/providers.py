@@ -13,6 +13,7 @@ from starlette.responses import Response
 from jan_server.http.errors import conflict, upstream_failed
 from jan_server.http.json_body import OrjsonResponse
 from jan_server.http.pagination import PageRequest
+from jan_server.http.typed_body import body_of, documented
 from jan_server.services.llm_api.model_ids import provider_kind
 from jan_server.services.llm_api.provider_administration import (
     CountedProvider,
@@ -34,7 +35,6 @@ from jan_server.services.llm_api.providers import (
     provider_object,
 )
 from jan_server.services.llm_api.resources import Open, Resources
-from jan_server.services.llm_api.routes.body import body_of, documented
 from jan_server.services.llm_api.routes.caller import require_admin
 from jan_server.services.llm_api.routes.listing import flag_filter, lenient, query_parameter, text_filter
 from jan_server.services.llm_api.schemas.administration import (

@@ -7,8 +7,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from jan_server.http.typed_body import documented
 from jan_server.services.llm_api.rerank import PATH, parse_rerank_request, rerank_tokens
-from jan_server.services.llm_api.routes.body import documented
 from jan_server.services.llm_api.routes.routed import UPSTREAM_ERRORS, json_body, origin_of, whole_response
 from jan_server.services.llm_api.schemas.rerank import Ranking, RerankRequest
 

@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from jan_server.http.errors import ApiError
 from jan_server.http.json_body import OrjsonResponse, parse_json, read_json_object
+from jan_server.http.typed_body import documented, parsed
 from jan_server.services.llm_api.chat import Chat, with_members
 from jan_server.services.llm_api.chat_call import ChatCall
 from jan_server.services.llm_api.chat_history import Message
@@ -25,7 +26,6 @@ from jan_server.services.llm_api.prompt_hints import prompt_hints
 from jan_server.services.llm_api.regeneration import answer_request, last_model, question_message
 from jan_server.services.llm_api.resources import Open, Resources
 from jan_server.services.llm_api.revisions import Revision, edit_item, question_of, regenerate_item
-from jan_server.services.llm_api.routes.body import documented, parsed
 from jan_server.services.llm_api.routes.caller import CallerUser
 from jan_server.services.llm_api.routes.chat import ChatResponse
 from jan_server.services.llm_api.routes.conversations import CallerConversation

@@ -13,11 +13,11 @@ from starlette.requests import Request
 
 from jan_server.http.errors import ApiError
 from jan_server.http.json_body import OrjsonResponse
+from jan_server.http.typed_body import body_of, documented
 from jan_server.services.llm_api import shares
 from jan_server.services.llm_api.metrics import SHARES
 from jan_server.services.llm_api.refusals import Refusal
 from jan_server.services.llm_api.resources import Open, resources
-from jan_server.services.llm_api.routes.body import body_of, documented
 from jan_server.services.llm_api.routes.caller import CallerUser
 from jan_server.services.llm_api.routes.conversations import CallerConversation
 from jan_server.services.llm_api.routes.listing import lenient, query_parameter

@@ -11,9 +11,9 @@ from fastapi import APIRouter, Depends, Response
 from starlette.requests import Request
 
 from jan_server.http.json_body import OrjsonResponse
+from jan_server.http.typed_body import body_of, documented
 from jan_server.services.llm_api import user_administration as users
 from jan_server.services.llm_api.resources import Open, Resources
-from jan_server.services.llm_api.routes.body import body_of, documented
 from jan_server.services.llm_api.routes.caller import require_admin
 from jan_server.services.llm_api.routes.listing import (
     choice_filter,

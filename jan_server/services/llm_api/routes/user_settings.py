@@ -12,8 +12,8 @@ from starlette.requests import Request
 
 from jan_server.http.errors import invalid_request
 from jan_server.http.json_body import OrjsonResponse, read_json_object
+from jan_server.http.typed_body import body_of, documented, parsed
 from jan_server.services.llm_api.resources import Open, Resources
-from jan_server.services.llm_api.routes.body import body_of, documented, parsed
 from jan_server.services.llm_api.routes.caller import CallerUser
 from jan_server.services.llm_api.schemas.error import errors
 from jan_server.services.llm_api.schemas.user_settings import (

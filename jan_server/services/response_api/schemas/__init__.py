@@ -1,0 +1,1 @@
+"""What travels: the bodies of requests and answers."""
