@@ -13,9 +13,13 @@ from jan_server.authentication.service_guard import identity_signer, service_gua
 from jan_server.database.engine import Database
 from jan_server.http.context import ServiceContext
 from jan_server.http.edge import create_service_app
+from jan_server.http.guarded_fetch import GuardedFetcher
 from jan_server.http.readiness import Readiness, database_probe
+from jan_server.services.response_api.chat_client import ChatClient
+from jan_server.services.response_api.offered_tools import ToolSource
 from jan_server.services.response_api.resources import Resources
-from jan_server.services.response_api.routes import health
+from jan_server.services.response_api.routes import health, responses
+from jan_server.services.response_api.run import RunLimits
 
 
 def create_app(context: ServiceContext) -> ASGIApp:
@@ -25,7 +29,8 @@ def create_app(context: ServiceContext) -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        opened = open_resources(context)
+        fetcher = GuardedFetcher(section.allowed_networks)
+        opened = open_resources(context, fetcher)
         keys = KeyOwners(context.client, section.llm_api_url, settings.infrastructure.auth.keycloak.issuer)
         app.state.resources = opened
         app.state.guard = service_guard(
@@ -33,6 +38,7 @@ def create_app(context: ServiceContext) -> ASGIApp:
         )
         async with AsyncExitStack() as stack:
             stack.push_async_callback(opened.database.dispose)
+            await stack.enter_async_context(fetcher)
             yield
 
     app = create_service_app(
@@ -48,17 +54,29 @@ def create_app(context: ServiceContext) -> ASGIApp:
 def add_routes(app: FastAPI) -> None:
     """Mount every router: one line a router, here and nowhere else."""
     app.include_router(health.router)
+    app.include_router(responses.router)
 
 
-def open_resources(context: ServiceContext) -> Resources:
+def open_resources(context: ServiceContext, fetcher: GuardedFetcher) -> Resources:
     """Open what the service needs; nothing is asked of anybody yet."""
     database = Database(context.database_url, application_name="jan response-api")
+    signer = identity_signer(context.settings)
+    section = context.settings.services.response_api
     readiness = Readiness()
     readiness.add("database", database_probe(database))
     return Resources(
         settings=context.settings,
         database=database,
         client=context.client,
-        signer=identity_signer(context.settings),
+        signer=signer,
         readiness=readiness,
+        chat=ChatClient(context.client, signer, section.llm_api_url),
+        tools=ToolSource(context.client, signer, fetcher, section.mcp_tools_url),
+        limits=RunLimits(
+            depth=section.max_tool_depth,
+            tool_seconds=section.tool_timeout.total_seconds(),
+            parallel_calls=section.parallel_tool_calls,
+            seconds=section.max_duration.total_seconds(),
+            tokens=section.max_total_tokens,
+        ),
     )

@@ -34,8 +34,18 @@ PREFIXES: Mapping[str, str] = {
 """How the ids of items begin, by their type."""
 
 _PARTS = frozenset(
-    {"input_text", "input_image", "input_file", "input_audio", "output_text", "refusal", "text",
-     "summary_text", "reasoning_text", "image_url"}
+    {
+        "input_text",
+        "input_image",
+        "input_file",
+        "input_audio",
+        "output_text",
+        "refusal",
+        "text",
+        "summary_text",
+        "reasoning_text",
+        "image_url",
+    }
 )
 _NEEDED: Mapping[str, tuple[str, ...]] = {
     "function_call": ("call_id", "name", "arguments"),
@@ -101,7 +111,9 @@ def _given_message(value: dict[str, Any], place: str) -> dict[str, Any]:
         )
     content = value.get("content", value.get("text"))
     if content is None:
-        raise invalid_request(f"`{place}.content` is missing: input item missing content", param=f"{place}.content")
+        raise invalid_request(
+            f"`{place}.content` is missing: input item missing content", param=f"{place}.content"
+        )
     made = _message(role, _content(content, role, f"{place}.content"))
     given = value.get("id")
     if isinstance(given, str) and given:
@@ -131,7 +143,13 @@ def _content(content: Any, role: str, place: str) -> str | list[dict[str, Any]]:
 def _message(role: str, content: str | list[dict[str, Any]]) -> dict[str, Any]:
     if isinstance(content, str):
         content = [text_part(role, content)]
-    return {"type": "message", "id": item_id("message"), "status": "completed", "role": role, "content": content}
+    return {
+        "type": "message",
+        "id": item_id("message"),
+        "status": "completed",
+        "role": role,
+        "content": content,
+    }
 
 
 def text_part(role: str, text: str) -> dict[str, Any]:

@@ -100,10 +100,10 @@ def response_request(body: NewResponse) -> ResponseRequest:
     """
     if body.background and body.store is False:
         raise invalid_request("background mode requires store=true", param="store")
+    if body.input is None and not (body.previous_response_id or body.conversation):
+        raise invalid_request("`input` is missing: send a text or a list of items", param="input")
     if body.previous_response_id and body.conversation:
-        raise invalid_request(
-            "send `previous_response_id` or `conversation`, not both", param="conversation"
-        )
+        raise invalid_request("send `previous_response_id` or `conversation`, not both", param="conversation")
     return ResponseRequest(
         model=body.model,
         input=body.input,
@@ -140,7 +140,9 @@ def _include(given: list[str]) -> list[str]:
     for index, name in enumerate(given):
         if name not in INCLUDED:
             known = ", ".join(sorted(INCLUDED))
-            raise invalid_request(f"`{name}` cannot be included; there are {known}", param=f"include[{index}]")
+            raise invalid_request(
+                f"`{name}` cannot be included; there are {known}", param=f"include[{index}]"
+            )
     return given
 
 

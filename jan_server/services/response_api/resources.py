@@ -12,6 +12,9 @@ from starlette.requests import HTTPConnection, Request
 from jan_server.authentication.identity_header import IdentitySigner
 from jan_server.database.engine import Database
 from jan_server.http.readiness import Readiness
+from jan_server.services.response_api.chat_client import ChatClient
+from jan_server.services.response_api.offered_tools import ToolSource
+from jan_server.services.response_api.run import RunLimits
 from jan_server.settings.tree import Settings
 
 
@@ -25,6 +28,9 @@ class Resources:
         client: The one pooled outgoing HTTP client of the process.
         signer: Signs the header in which other services are told who calls.
         readiness: What `/readyz` asks.
+        chat: Asks models.
+        tools: Finds tools and calls them.
+        limits: How much a response in the foreground may take.
     """
 
     settings: Settings
@@ -32,6 +38,9 @@ class Resources:
     client: aiohttp.ClientSession
     signer: IdentitySigner
     readiness: Readiness
+    chat: ChatClient
+    tools: ToolSource
+    limits: RunLimits
 
 
 def resources(request: HTTPConnection) -> Resources:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from jan_server.settings.tree.fields import Duration, HttpUrl, LogLevel, Port, Section, setting
+from jan_server.settings.tree.fields import Duration, HttpUrl, LogLevel, Port, Section, TextList, setting
 
 
 class Background(Section):
@@ -61,6 +61,25 @@ class ResponseApi(Section):
     )
     tool_timeout: Duration = setting(
         timedelta(seconds=45), "Longest call of a tool.", "TOOL_EXECUTION_TIMEOUT", "RESPONSE_TOOL_TIMEOUT"
+    )
+    parallel_tool_calls: int = setting(
+        8, "Calls of tools at the same time in one response.", "RESPONSE_PARALLEL_TOOL_CALLS", ge=1, le=64
+    )
+    max_duration: Duration = setting(
+        timedelta(seconds=900), "Longest making of one response in the foreground.", "RESPONSE_MAX_DURATION"
+    )
+    max_total_tokens: int = setting(
+        0, "Tokens of all steps of one response; 0 for no limit.", "RESPONSE_MAX_TOTAL_TOKENS", ge=0
+    )
+    discover_tools: bool = setting(
+        True,
+        "Whether a request that names no tools is offered those of mcp-tools.",
+        "RESPONSE_DISCOVER_TOOLS",
+    )
+    allowed_networks: TextList = setting(
+        (),
+        "Private networks in which MCP servers and webhooks may be, `10.1.0.0/16` for example.",
+        "RESPONSE_ALLOWED_NETWORKS",
     )
     background: Background = Background()
     webhook: Webhook = Webhook()
