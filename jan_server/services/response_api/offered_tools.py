@@ -133,6 +133,10 @@ class ToolSource:
         self._known = (time.monotonic() + REMEMBERED_SECONDS, tools)
         return tools
 
+    def forget(self) -> None:
+        """Ask MCP Tools anew, the next time that its tools are wanted."""
+        self._known = None
+
     async def offer(self, request: ResponseRequest, principal: Principal, *, by_default: bool) -> Offer:
         """The tools of a request.
 
