@@ -21,10 +21,11 @@ MOST_PAGES = 2000
 LARGEST_UNPACKED_BYTES = 200 * 2**20
 """What a DOCX, which is a ZIP archive, may say that it unpacks to."""
 
-_BLOCKS = frozenset(  # noqa: SIM905 - a list of thirty strings is harder to read
+_BLOCK_NAMES = (
     "address article aside blockquote br dd div dl dt fieldset figcaption figure footer form h1 h2 h3 h4 h5 "
-    "h6 header hr li main nav ol p pre section table tr ul".split()
+    "h6 header hr li main nav ol p pre section table tr ul"
 )
+_BLOCKS = frozenset(_BLOCK_NAMES.split())
 _UNSEEN = ("script", "style", "noscript", "template", "svg", "head")
 
 
